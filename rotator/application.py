@@ -1,0 +1,173 @@
+"""The use cases: audit, plan, rotate, and what stands between them. Built by `rotator.wiring`; called by the command line and
+by the service.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from rotator.audit.evaluate import evaluate
+from rotator.audit.limits import Limits
+from rotator.audit.waivers import Waivers
+from rotator.azure.values import StoredValues
+from rotator.history.record import History
+from rotator.inventory.classify import KnownHosts
+from rotator.inventory.gather import Readers, gather
+from rotator.inventory.scope import Scope
+from rotator.model.credential import Handle
+from rotator.model.errors import Held, RotatorError
+from rotator.model.estate import Estate
+from rotator.model.policy import Audit, Policy
+from rotator.model.rotation import Plan, PlanItem, Result, Retirement, RotationEvent, RotationOutcome
+from rotator.ports import Clock, Observer
+from rotator.rotation import planfile
+from rotator.rotation.context import Context
+from rotator.rotation.durable import Journal
+from rotator.rotation.finish import end_orphan
+from rotator.rotation.plan import make_plan
+from rotator.telemetry.metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rulebook:
+    """What the audit holds the estate against."""
+
+    policies: tuple[Policy, ...]
+    waivers: Waivers
+    limits: Limits
+
+
+class Application:
+    """Everything that a verb of the command line, or a job of the scheduler, may ask for. Closed with `close`."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        scope: Scope,
+        hosts: KnownHosts,
+        readers: Readers,
+        values: StoredValues,
+        rulebook: Callable[[], Rulebook],
+        context: Context,
+        journal: Journal,
+        history: History,
+        metrics: Metrics,
+        observers: Sequence[Observer] = (),
+    ) -> None:
+        self.clock = clock
+        self.history = history
+        self.metrics = metrics
+        self._scope = scope
+        self._hosts = hosts
+        self._readers = readers
+        self._values = values
+        self._rulebook = rulebook
+        self._context = context
+        self._journal = journal
+        self._observers = tuple(observers)
+
+    def audit(self) -> tuple[Estate, Audit]:
+        """Read the clouds and hold them against the policies; what was found is remembered and measured.
+
+        Raises PolicyError before anything is read when a policy is wrong. What could not be read is in `estate.unread`.
+        """
+        rules = self._rulebook()
+        estate = self.estate()
+        audit = evaluate(estate, rules.policies, rules.waivers, self.clock.now(), rules.limits)
+        self.history.record_audit(estate, audit)
+        self.metrics.set_estate(estate, self.plan(estate), audit)
+        return estate, audit
+
+    def estate(self) -> Estate:
+        """Read the clouds anew, without a judgement."""
+        self._values.refresh()
+        return gather(self._readers, self._scope, hosts=self._hosts, rotatable=frozenset(self._context.drivers))
+
+    def plan(self, estate: Estate, only: Sequence[str] = (), *, force: bool = False) -> Plan:
+        """Decide what is due. Nothing is touched."""
+        traits = {kind: driver.traits for kind, driver in self._context.drivers.items()}
+        return make_plan(estate, traits, self._context.rules, self.clock.now(), only=only, force=force)
+
+    def rotate(self, plan: Plan, progress: Observer | None = None) -> tuple[RotationOutcome, ...]:
+        """Carry a plan out: first what an earlier process left unfinished, then what waits for its end, then what is due.
+
+        Raises AlreadyRunning when another process works on the same journal; everything else is in the outcomes.
+        """
+        context = replace(self._context, observer=_Everyone((*self._observers, *([progress] if progress else []))))
+        run = f"{plan.made_at:%Y%m%dT%H%M%S%fZ}"
+        parallel = context.rules.max_parallel
+        with self._journal.opened(context) as journal:
+            resumed = journal.carried_on()
+            done = {outcome.rotation for outcome in resumed}
+            orphans = tuple(_end_orphan(context, handle) for handle in plan.orphans)
+            ending = [one for one in plan.retirements if one.due(context.clock.now()) and one.rotation not in done]
+            ended = journal.retire(ending, run, parallel)
+            rotated = journal.rotate([one for one in plan.due if one.rotation not in done], run, parallel)
+        held = tuple(_held(item, self.clock) for item in plan.items if item.held and item.rotation not in done)
+        outcomes = (*resumed, *orphans, *ended, *rotated, *held)
+        self.history.record_outcomes(outcomes)
+        self.metrics.record_outcomes(outcomes, plan)
+        return outcomes
+
+    def unfinished(self) -> tuple[Retirement, ...]:
+        """Return the rotations that soak, from the vault's tags and the groups'."""
+        return self.plan(self.estate()).retirements
+
+    def dump_plan(self, plan: Plan) -> str:
+        """Write a plan as text."""
+        return planfile.dump_plan(plan)
+
+    def load_plan(self, text: str) -> Plan:
+        """Read what `dump_plan` wrote; ConfigError when it is something else."""
+        return planfile.load_plan(text)
+
+    def check_unchanged(self, plan: Plan, estate: Estate) -> None:
+        """Raise PlanChanged, naming what differs, unless the estate still leads to this very plan."""
+        planfile.check_unchanged(plan, self.plan(estate, plan.only, force=plan.force))
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+        self.history.close()
+
+
+class _Everyone:
+    """Passes events to several observers; none of them may stop a rotation half way."""
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self._observers = observers
+
+    def notice(self, event: RotationEvent) -> None:
+        for observer in self._observers:
+            # A full disk under the history, or a closed terminal, must not leave a group between two credentials.
+            with suppress(Exception):
+                observer.notice(event)
+
+
+def _end_orphan(context: Context, handle: Handle) -> RotationOutcome:
+    outcome = RotationOutcome(
+        rotation=handle.marker,
+        principal=handle.principal,
+        result=Result.SUCCESS,
+        started_at=context.clock.now(),
+        ended_at=context.clock.now(),
+        detail=f"ended {handle.id}, a secret that nobody owned",
+    )
+    try:
+        end_orphan(context, handle)
+    except RotatorError as error:
+        outcome = replace(outcome, result=Result.FAILED, detail=error.message, code=error.code)
+    return replace(outcome, ended_at=context.clock.now())
+
+
+def _held(item: PlanItem, clock: Clock) -> RotationOutcome:
+    now = clock.now()
+    return RotationOutcome(
+        rotation=item.rotation,
+        principal=item.principal,
+        result=Result.HELD,
+        started_at=now,
+        ended_at=now,
+        detail=item.held,
+        code=Held.code,
+    )

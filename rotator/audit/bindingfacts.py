@@ -1,0 +1,146 @@
+"""The facts of registry entries. Pure."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from rotator.audit.cases import Case, Facts, Sight
+from rotator.audit.groupfacts import last_start_at
+from rotator.audit.limits import Limits
+from rotator.model.credential import Principal, PrincipalKind
+from rotator.model.estate import TAG_ROTATION, Estate
+from rotator.model.group import GROUP_TAG_PREFIX, Absent, Binding, ContainerGroup, Inline, ManagedIdentity, VaultReference
+from rotator.model.image import normal_server
+from rotator.model.policy import Subject
+
+ECR_LEASE = timedelta(hours=12)
+"""How long an ECR password lives (docs.aws.amazon.com/AmazonECR: GetAuthorizationToken)."""
+
+_SOURCES = {Inline: "inline", VaultReference: "vault-reference", ManagedIdentity: "managed-identity", Absent: "absent"}
+
+
+def binding_cases(
+    estate: Estate, sight: Sight, group: ContainerGroup, about_group: Facts, now: datetime, limits: Limits
+) -> Iterator[Case]:
+    """Yield one case for each registry entry of a group, and for each registry that its images need without an entry."""
+    shared = {name: value for name, value in about_group.known.items() if name in _SHARED}
+    for binding in group.bindings:
+        facts = Facts()
+        facts.known.update(shared)
+        facts.missing.update(about_group.missing)
+        source = binding.source
+        facts.put("source", _SOURCES[type(source)])
+        facts.put("username", source.username if isinstance(source, Inline | VaultReference) else "")
+        facts.put("identity_attached", source.attached if isinstance(source, ManagedIdentity) else True)
+        facts.put("image_count", len(binding.images))
+        _registry(facts, estate, sight, normal_server(binding.registry), limits)
+        _principal(facts, estate, sight, binding)
+        facts.put("in_vault", *_in_vault(estate, sight, binding))
+        facts.put("lease_run_out", *_run_out(estate, sight, group, binding, now))
+        yield Case(
+            subject=Subject.BINDING,
+            resource=group.id.text,
+            part=binding.registry,
+            subscription=group.id.subscription,
+            facts=facts.known,
+            missing=facts.missing,
+        )
+
+
+_SHARED = frozenset(
+    {
+        "subscription",
+        "resource_group",
+        "group_name",
+        "location",
+        "tags",
+        "state",
+        "restart_policy",
+        "os_type",
+        "private_network",
+        "system_assigned",
+        "identity_count",
+    }
+)
+
+
+def _registry(facts: Facts, estate: Estate, sight: Sight, host: str, limits: Limits) -> None:
+    registry = estate.registry_of.get(host)
+    facts.put("registry", host)
+    facts.put("registry_is_azure", registry is not None or host.endswith(limits.registry_suffixes))
+    why = sight.any_reason("registries") or f"no subscription in scope has a registry with the login server {host}"
+    facts.put("registry_anonymous_pull", registry.anonymous_pull if registry else None, None if registry else why)
+    facts.put("registry_admin_enabled", registry.admin_enabled if registry else None, None if registry else why)
+    facts.put("registry_public_access", registry.public_access if registry else None, None if registry else why)
+    facts.put("registry_abac", registry.abac if registry else None, None if registry else why)
+
+
+def _principal(facts: Facts, estate: Estate, sight: Sight, binding: Binding) -> None:
+    principal = binding.principal
+    if principal is None:
+        # A user name that nobody could place is not the same as none.
+        nobody = not isinstance(binding.source, Inline | VaultReference)
+        why = "the entry's user name tells nothing about whom it authenticates as"
+        facts.put("principal", "" if nobody else None, why)
+        facts.put("principal_kind", "" if nobody else None, why)
+        return
+    facts.put("principal", principal.id)
+    facts.put("principal_kind", str(principal.kind))
+    record = estate.records.get(principal)
+    if record is None:
+        hidden = why_unlisted(estate, sight, principal)
+        facts.put("principal_exists", None if hidden else False, hidden)
+        facts.put("principal_credentials", None if hidden else 0, hidden)
+        facts.put("principal_enabled", None if hidden else False, hidden)
+        return
+    facts.put("principal_exists", True)
+    facts.put("principal_enabled", record.enabled)
+    listed = record.credentials
+    facts.put("principal_credentials", None if listed is None else len(listed), "its credentials were not read")
+
+
+def why_unlisted(estate: Estate, sight: Sight, principal: Principal) -> str | None:
+    """Say why a principal without a record may still exist, or return None when its service was read and does not know it."""
+    if principal.kind is PrincipalKind.ENTRA_APP:
+        return sight.reason("applications", principal.name)
+    if principal.kind is PrincipalKind.ACR_TOKEN:
+        registry = estate.registry_of.get(principal.registry)
+        if registry is None:
+            unread = sight.any_reason("registries")
+            return unread or f"no subscription in scope has a registry with the login server {principal.registry}"
+        return sight.reason("tokens", registry.id.text)
+    return f"{principal.registry} offers no list that this principal could be looked up in"
+
+
+def _in_vault(estate: Estate, sight: Sight, binding: Binding) -> tuple[bool | None, str | None]:
+    if isinstance(binding.source, VaultReference):
+        return True, None
+    if binding.principal is None:
+        nobody = not isinstance(binding.source, Inline)
+        return (False, None) if nobody else (None, "it is not known whom the entry authenticates as")
+    stored = estate.secrets_of.get(binding.principal.id)
+    if stored is not None:
+        return stored.enabled, None
+    unread = sight.any_reason("vault")
+    return (None, unread) if unread else (False, None)
+
+
+def _run_out(
+    estate: Estate, sight: Sight, group: ContainerGroup, binding: Binding, now: datetime
+) -> tuple[bool | None, str | None]:
+    """Say whether the ECR password in the group has ended.
+
+    With a marker on the group the vault's record tells exactly. Without, an update restarts every container, so that a group
+    whose last start is older than a lease stores a password that has ended; a later start may have been a mere restart.
+    """
+    principal = binding.principal
+    if principal is None or principal.kind is not PrincipalKind.ECR:
+        return False, None
+    stored = estate.secrets_of.get(principal.id)
+    marker = group.tags.get(f"{GROUP_TAG_PREFIX}{binding.registry}")
+    told = isinstance(binding.source, VaultReference) or (stored and marker and stored.tags.get(TAG_ROTATION) == marker)
+    if stored and told and stored.expires_at:
+        return stored.expires_at <= now, None
+    started_at = None if isinstance(binding.source, VaultReference) else last_start_at(group)
+    if started_at is not None and now - started_at >= ECR_LEASE:
+        return True, None
+    return None, sight.any_reason("vault") or "the vault has no record of the password that the group stores"

@@ -1,0 +1,1 @@
+"""The Azure adapters: each keeps one port of `rotator.ports`."""

@@ -1,0 +1,105 @@
+"""The values of a group that Azure keeps and never returns, found by their absence.
+
+Reading a group and putting it again walk the same places, so what the one lists is exactly what the other must fill.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from rotator.model.group import WriteOnlyField
+from rotator.model.image import normal_server
+
+Object = dict[str, Any]
+
+
+class Form(Enum):
+    """How a value is written into a request body: as it is, or as the JSON object that its text holds."""
+
+    TEXT = "text"
+    FILES = "files"
+    OBJECT = "object"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One absent value: `holder[key]` is where it belongs in the body that was walked."""
+
+    field: WriteOnlyField
+    holder: Object
+    key: str
+    form: Form = Form.TEXT
+
+
+def objects(value: object) -> list[Object]:
+    """Return the JSON objects of a list; an absent or null list has none."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def part(holder: Mapping[str, Any], key: str) -> Object:
+    """Return the JSON object under `key`, the real one when there is one, so that a change to it changes the body."""
+    found = holder.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def places(body: Mapping[str, Any]) -> Iterator[Place]:
+    """Yield every place of a group's body whose value Azure did not return.
+
+    The rules are those of the API specification's `@secret` properties; a reference to a vault secret in place of the value
+    is returned by Azure and therefore no such place.
+    """
+    properties = part(body, "properties")
+    yield from _environment(properties)
+    yield from _volumes(properties)
+    yield from _registries(properties)
+    log = part(part(properties, "diagnostics"), "logAnalytics")
+    if log and not log.get("workspaceKey"):
+        yield Place(WriteOnlyField("diagnostics/logAnalytics/workspaceKey"), log, "workspaceKey")
+    for extension in objects(properties.get("extensions")):
+        # An extension may have no protected settings at all; that cannot be told from hidden ones, and guessing wrong would
+        # delete them, so it counts as hidden.
+        inside = part(extension, "properties")
+        if inside and not inside.get("protectedSettings"):
+            path = f"extensions/{extension.get('name', '')}/protectedSettings"
+            yield Place(WriteOnlyField(path), inside, "protectedSettings", Form.OBJECT)
+
+
+def _environment(properties: Object) -> Iterator[Place]:
+    for kind in ("initContainers", "containers"):
+        for container in objects(properties.get(kind)):
+            for variable in objects(part(container, "properties").get("environmentVariables")):
+                if variable.get("value") is None and not (variable.get("secureValue") or variable.get("secureValueReference")):
+                    path = f"{kind}/{container.get('name', '')}/environmentVariables/{variable.get('name', '')}/secureValue"
+                    yield Place(WriteOnlyField(path), variable, "secureValue")
+
+
+def _volumes(properties: Object) -> Iterator[Place]:
+    for volume in objects(properties.get("volumes")):
+        name = volume.get("name", "")
+        secret = volume.get("secret")
+        # Real answers say `"secret": {}`: even the names of the files are gone.
+        if isinstance(secret, dict) and not any(secret.values()):
+            yield Place(WriteOnlyField(f"volumes/{name}/secret"), volume, "secret", Form.FILES)
+        share = part(volume, "azureFile")
+        proofs = ("storageAccountKey", "storageAccountKeyReference", "userAssignedIdentityClientId")
+        if share and not any(share.get(proof) for proof in proofs):
+            yield Place(WriteOnlyField(f"volumes/{name}/azureFile/storageAccountKey"), share, "storageAccountKey")
+
+
+def _registries(properties: Object) -> Iterator[Place]:
+    seen: dict[str, str] = {}
+    for entry in objects(properties.get("imageRegistryCredentials")):
+        if any(entry.get(proof) for proof in ("identity", "password", "passwordReference")):
+            continue
+        host, username = normal_server(str(entry.get("server", ""))), str(entry.get("username", ""))
+        # Two entries for one service under two names (docker.io, index.docker.io) with two users have two passwords: one
+        # path for both would put one user's password in the other's entry.
+        doubled = seen.setdefault(host, username) != username
+        path = f"imageRegistryCredentials/{host}/{username}/password" if doubled else registry_password(host).path
+        yield Place(WriteOnlyField(path), entry, "password")
+
+
+def registry_password(host: str) -> WriteOnlyField:
+    """Return the field of a registry entry's password; `host` is the normalised server."""
+    return WriteOnlyField(f"imageRegistryCredentials/{host}/password")

@@ -1,0 +1,43 @@
+"""`rotator plan`: what a rotation would do, before anything is done."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rotator.cli.exits import Exit
+from rotator.cli.options import All, Config, Force, Json, Level, LogLevel, Only
+
+Save = Annotated[Path | None, typer.Option("--save", help="Also save the plan, for `rotator rotate FILE`.", dir_okay=False)]
+
+
+def plan(
+    *,
+    config: Config = None,
+    only: Only = None,
+    force: Force = False,
+    save: Save = None,
+    as_json: Json = False,
+    everything: All = False,
+    log_level: LogLevel = Level.WARNING,
+) -> None:
+    """Show what is due, why, and what a rotation would do to each group. Changes nothing."""
+    from rotator.cli import output, tables
+    from rotator.cli.session import opened, settings_of
+
+    with opened(settings_of(config), log_level) as application:
+        estate, _ = application.audit()
+        made = application.plan(estate, only or (), force=force)
+        text = application.dump_plan(made)
+        if save:
+            output.write_text(save, text)
+    if as_json:
+        typer.echo(text, nl=False)
+    else:
+        console = output.console()
+        if estate.unread:
+            console.print(tables.unread(estate.unread))
+        console.print(tables.plan(made, tables.names(estate), estate.observed_at, None if everything else 40))
+        if save:
+            console.print(f"Saved. Carry it out with: rotator rotate {save}")
+    raise typer.Exit(Exit.INCOMPLETE if estate.unread else Exit.CLEAN)

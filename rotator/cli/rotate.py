@@ -1,0 +1,86 @@
+"""`rotator rotate`: carry out what is due, or a plan that was saved and read by somebody."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rotator.cli.exits import Exit
+from rotator.cli.options import Config, Force, Json, Level, LogLevel, MetricsFile, Only
+from rotator.model.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rotator.application import Application
+    from rotator.service.run import Run
+
+PlanFile = Annotated[
+    Path | None,
+    typer.Argument(metavar="[PLAN]", help="A plan saved with `rotator plan --save`; refused when the estate has changed."),
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Stay until the old credentials have soaked, and end them.")]
+
+
+def rotate(
+    plan: PlanFile = None,
+    *,
+    config: Config = None,
+    only: Only = None,
+    force: Force = False,
+    yes: Yes = False,
+    wait: Wait = False,
+    as_json: Json = False,
+    metrics_file: MetricsFile = None,
+    log_level: LogLevel = Level.WARNING,
+) -> None:
+    """Rotate what is due, and end old credentials whose soak is over."""
+    from rotator.cli import output, tables
+    from rotator.cli.session import opened, settings_of
+    from rotator.cli.steps import carried_out, soaked
+
+    if plan and (only or force):
+        raise typer.BadParameter("a saved plan already says what to rotate", param_hint="--only/--force")
+    with opened(settings_of(config), log_level) as application:
+        decided = _decided(application, plan, only or [], force=force)
+        console = output.console()
+        if not as_json:
+            console.print(tables.plan(decided.plan, tables.names(decided.estate), application.clock.now()))
+        _ask(decided, yes=yes or not _something(decided))
+        runs = [carried_out(application, decided, console, quiet=as_json)]
+        if wait:
+            runs += soaked(application, console, quiet=as_json)
+        if metrics_file:
+            output.write_metrics(application, metrics_file)
+    outcomes = [outcome for done in runs for outcome in done.outcomes]
+    if as_json:
+        output.write_json({"outcomes": outcomes})
+    raise typer.Exit(Exit.UNDONE if runs[-1].undone or runs[0].undone else Exit.CLEAN)
+
+
+def _decided(application: "Application", file: Path | None, only: list[str], *, force: bool) -> "Run":
+    from rotator.service.run import Run
+
+    estate, audit = application.audit()
+    if file is None:
+        return Run(estate=estate, audit=audit, plan=application.plan(estate, only, force=force))
+    try:
+        saved = application.load_plan(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        raise ConfigError(f"the plan {file} cannot be read", advice="Make one with rotator plan --save FILE.") from None
+    application.check_unchanged(saved, estate)
+    return Run(estate=estate, audit=audit, plan=saved)
+
+
+def _something(run: "Run") -> bool:
+    return bool(run.plan.due or run.plan.retirements or run.plan.orphans)
+
+
+def _ask(run: "Run", *, yes: bool) -> None:
+    """Return when the plan may be carried out. Where nobody can be asked, only --yes is an answer."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise ConfigError("nobody is there to confirm the plan", advice="Give --yes, or run this on a terminal.")
+    if not typer.confirm(f"Carry this out? {run.plan.restarts} group restarts", default=False, err=True):
+        raise typer.Exit(Exit.CLEAN)

@@ -1,0 +1,98 @@
+"""`rotator sandbox`: the emulated clouds, in a process of their own."""
+
+import contextlib
+import json
+import shlex
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rotator.cli.options import Json
+from rotator.model.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rotator.sandbox.serve import Sandbox
+
+app = typer.Typer(
+    help="Run Azure, AWS and the registries in this machine, to try everything without an account.", no_args_is_help=True
+)
+
+STATE_FILE = "sandbox.json"
+
+Directory = Annotated[Path, typer.Option("--directory", "-d", help="Where its files are written.", file_okay=False)]
+Estate = Annotated[str, typer.Option("--estate", help="What the clouds hold: demo, empty or scale.")]
+Groups = Annotated[int | None, typer.Option("--groups", min=1, help="How many container groups, for the estate `scale`.")]
+Seed = Annotated[int, typer.Option("--seed", help="Chance begins here: the same seed makes the same world.")]
+Faults = Annotated[Path | None, typer.Option("--faults", help="A plan of faults, as JSON or YAML.", exists=True, dir_okay=False)]
+
+
+@app.command()
+def up(
+    *,
+    directory: Directory = Path(".rotator-sandbox"),
+    estate: Estate = "demo",
+    groups: Groups = None,
+    seed: Seed = 1,
+    faults: Faults = None,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any free port.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Start the emulated clouds and serve them until interrupted."""
+    from rotator.cli.output import console, write_json
+
+    sandbox = prepared(directory, estate=estate, groups=groups, seed=seed, faults=faults, port=port)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a container's stop ends it as Ctrl-C does
+    state = directory / STATE_FILE
+    with contextlib.suppress(KeyboardInterrupt), sandbox:
+        written = {"address": sandbox.address, "control": sandbox.control_url, "environment": environment_of(sandbox)}
+        _write_state(state, written)
+        if as_json:
+            write_json(written)
+        else:
+            show = console()
+            show.print(f"The clouds answer at https://{sandbox.address}, the controls at {sandbox.control_url}.")
+            show.print(f'In another shell: eval "$(rotator sandbox env --directory {directory})"; rotator audit', soft_wrap=True)
+        signal.pause()
+    state.unlink(missing_ok=True)
+
+
+@app.command()
+def env(*, directory: Directory = Path(".rotator-sandbox"), as_json: Json = False) -> None:
+    """Print the variables that point a shell at a running sandbox."""
+    state = directory / STATE_FILE
+    try:
+        written = json.loads(state.read_text(encoding="utf-8"))
+    except OSError:
+        raise ConfigError(
+            f"no sandbox runs in {directory}", advice=f"Start one with: rotator sandbox up --directory {directory}"
+        ) from None
+    if as_json:
+        typer.echo(json.dumps(written["environment"], indent=2))
+        return
+    for name, value in written["environment"].items():
+        typer.echo(f"export {name}={shlex.quote(value)}")
+
+
+def prepared(directory: Path, *, estate: str, groups: int | None, seed: int, faults: Path | None, port: int = 0) -> "Sandbox":
+    """Return a sandbox that is not started yet; ConfigError for an estate or a fault plan that cannot be."""
+    from rotator.sandbox.serve import Sandbox, SandboxOptions
+
+    options = SandboxOptions(directory=directory.resolve(), estate=estate, groups=groups, seed=seed, faults=faults, port=port)
+    try:
+        return Sandbox(options)
+    except (ValueError, KeyError) as error:
+        raise ConfigError(f"there is no such sandbox: {error}", advice="Look at rotator sandbox up --help.") from None
+
+
+def environment_of(sandbox: "Sandbox") -> dict[str, str]:
+    """Return the variables that point rotator, and Azure's SDKs below it, at a started sandbox."""
+    return {"ROTATOR_CONFIG": str(sandbox.options.directory / "rotator.yaml"), **sandbox.environment}
+
+
+def _write_state(file: Path, written: Mapping[str, object]) -> None:
+    partly = file.with_suffix(".part")
+    partly.write_text(json.dumps(written, indent=2), encoding="utf-8")
+    partly.replace(file)  # whoever waits for the file finds it whole

@@ -1,0 +1,41 @@
+"""Opens the application that a verb works with, and closes it."""
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from rotator.cli.options import Level
+
+if TYPE_CHECKING:
+    from rotator.application import Application
+    from rotator.config import Settings
+
+DEFAULT_FILE = Path("rotator.yaml")
+
+
+def settings_of(config: Path | None, given: Mapping[str, str] | None = None) -> "Settings":
+    """Return the settings of the file that was named, of rotator.yaml, or of the environment alone. Raises ConfigError.
+
+    `given` replaces the environment.
+    """
+    from rotator.config import ENVIRONMENT_PREFIX, environment, load
+
+    if config is None and not DEFAULT_FILE.exists() and f"{ENVIRONMENT_PREFIX}TENANT_ID" in environment():
+        return load(None, given)
+    return load(config or DEFAULT_FILE, given)
+
+
+@contextmanager
+def opened(settings: "Settings", level: Level, log_to: TextIO | None = None) -> "Iterator[Application]":
+    """Yield the application of some settings, with the logs going to standard error or to `log_to`."""
+    from rotator import wiring
+    from rotator.telemetry import logs
+
+    application = wiring.build(settings)
+    try:
+        logs.configure(level=level.value, clock=application.clock, stream=log_to or sys.stderr)
+        yield application
+    finally:
+        application.close()

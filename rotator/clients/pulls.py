@@ -1,0 +1,175 @@
+"""Pulling for real: whether a registry lets a credential read an image's manifest.
+
+The flow is that of the OCI distribution specification and of the token authentication that registries share: ask `/v2/` how
+to authenticate, fetch a token for `repository:<name>:pull`, ask for the manifest by HEAD. It is what Azure does first when it
+pulls, so what passes here passes there, unless the registry's network rules tell the two callers apart.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+import httpx
+
+from rotator.clients.failures import translated
+from rotator.clients.network import Network
+from rotator.clients.observed import RequestObserver, unobserved
+from rotator.clients.refusals import retry_after
+from rotator.model.errors import NotFound, RemoteError, Throttled, Unavailable, VerificationFailed
+from rotator.model.image import DOCKER_HUB, ImageReference
+from rotator.model.secret import Secret
+
+# Without these a registry answers 404 for an image that it keeps as an index (multi-platform) or in the OCI format.
+_MANIFESTS = ", ".join(
+    (
+        "application/vnd.oci.image.index.v1+json",
+        "application/vnd.oci.image.manifest.v1+json",
+        "application/vnd.docker.distribution.manifest.list.v2+json",
+        "application/vnd.docker.distribution.manifest.v2+json",
+    )
+)
+# Docker Hub's login server and the host that serves its images have different names.
+_HOSTS = {DOCKER_HUB: "registry-1.docker.io"}
+_CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
+_API = "registry"
+
+
+@dataclass(frozen=True, slots=True)
+class _Challenge:
+    scheme: str
+    realm: str
+    service: str
+
+
+class PullProbe:
+    """Tries credentials. Safe for threads: each probe has connections of its own, so that a load balancer may send each to
+    another replica, and a new password is not found good by one replica alone.
+    """
+
+    def __init__(
+        self, network: Network, observe: RequestObserver = unobserved, *, timeout: timedelta = timedelta(seconds=20)
+    ) -> None:
+        self._network = network
+        self._observe = observe
+        self._timeout = timeout
+
+    def probe(self, image: ImageReference, username: str, secret: Secret) -> None:
+        """Return when the registry lets the credential read the image's manifest.
+
+        Raises VerificationFailed, with a sentence for each cause, when it does not (wrong credential, no permission,
+        firewall); NotFound when the registry has no such image for this user, which no other credential would change;
+        Throttled or Unavailable when the registry could not answer, which says nothing about the credential. No error holds
+        the secret, the token or what the registry wrote.
+        """
+        with (
+            translated(api=_API, operation="pull", thing=str(image)),
+            self._network.http_client(self._timeout, self._observe) as client,
+        ):
+            _Attempt(client, image, username, secret).run()
+
+
+class _Attempt:
+    """One probe: the three requests and what their answers mean."""
+
+    def __init__(self, client: httpx.Client, image: ImageReference, username: str, secret: Secret) -> None:
+        self._client = client
+        self._image = image
+        self._username = username
+        self._basic = httpx.BasicAuth(username, secret.reveal())
+        self._root = f"https://{_HOSTS.get(image.server, image.server)}/v2/"
+
+    def run(self) -> None:
+        challenge = self._challenge()
+        if challenge.scheme == "bearer":
+            self._manifest({"Authorization": f"Bearer {self._token(challenge)}"}, httpx.Auth())
+            return
+        answer = self._client.get(self._root, auth=self._basic)
+        self._refuse_if_failing(answer)
+        if answer.status_code in (401, 403):
+            raise self._wrong_credential(answer)
+        self._manifest({}, self._basic)
+
+    def _challenge(self) -> _Challenge:
+        answer = self._client.get(self._root)
+        self._refuse_if_failing(answer)
+        if answer.status_code == 403:
+            # Nobody was asked who we are yet, so this is about where the request came from.
+            raise self._firewall()
+        header = answer.headers.get("www-authenticate", "")
+        scheme, _, rest = header.partition(" ")
+        fields = dict(_CHALLENGE.findall(rest))
+        return _Challenge(scheme.lower(), fields.get("realm", ""), fields.get("service", ""))
+
+    def _token(self, challenge: _Challenge) -> str:
+        if urlsplit(challenge.realm).scheme != "https":
+            # The password would travel in the clear to wherever the answer points.
+            raise VerificationFailed(f"{self._image.server} asks for the credential over an unencrypted connection; not sent")
+        query = {"service": challenge.service, "scope": f"repository:{self._image.repository}:pull"}
+        answer = self._client.get(challenge.realm, params=query, auth=self._basic)
+        self._refuse_if_failing(answer)
+        if answer.status_code != 200:
+            raise self._wrong_credential(answer)
+        token = _token_of(answer)
+        if not token:
+            raise self._unavailable("answered a token request without a token")
+        return token
+
+    def _manifest(self, headers: Mapping[str, str], auth: httpx.Auth) -> None:
+        url = f"{self._root}{self._image.repository}/manifests/{self._image.reference}"
+        answer = self._client.head(url, headers={"Accept": _MANIFESTS, **headers}, auth=auth)
+        self._refuse_if_failing(answer)
+        if answer.status_code in (401, 403):
+            raise VerificationFailed(
+                f"{self._image.server} accepts the credential of {self._username}, but does not let it pull {self._image}",
+                advice="Grant the principal the right to pull this repository; the old credential is kept.",
+            )
+        if answer.status_code == 404:
+            raise NotFound(
+                f"{self._image} does not exist, or {self._username} may not know that it does", api=_API, operation="pull"
+            )
+        if answer.status_code != 200:
+            raise self._unavailable(f"answered {answer.status_code} for the manifest")
+
+    def _wrong_credential(self, answer: httpx.Response) -> VerificationFailed:
+        # Azure's registries use one status and one code for a firewall's no and a wrong password; only the link that the
+        # text carries tells them apart. The type is the same, so nothing is decided by it but the sentence.
+        if answer.status_code == 403 and ("acr/firewall" in answer.text or "not allowed access" in answer.text):
+            return self._firewall()
+        return VerificationFailed(
+            f"{self._image.server} does not accept the credential of {self._username} (tried for {self._image})",
+            advice="A new credential may need a minute to reach every replica; if it stays, it expired or was disabled.",
+        )
+
+    def _firewall(self) -> VerificationFailed:
+        return VerificationFailed(
+            f"the firewall of {self._image.server} refuses the address that rotator calls from (tried for {self._image})",
+            advice="Allow rotator's outgoing address in the registry's network rules, or run it inside the network.",
+        )
+
+    def _refuse_if_failing(self, answer: httpx.Response) -> None:
+        if answer.status_code == 429:
+            raise Throttled(
+                f"{self._image.server} asked to slow down while {self._image} was tried",
+                api=_API,
+                operation="pull",
+                retry_after=retry_after(answer.headers),
+            )
+        if answer.status_code >= 500:
+            raise self._unavailable(f"answered {answer.status_code}")
+
+    def _unavailable(self, what: str) -> RemoteError:
+        return Unavailable(f"{self._image.server} {what} while {self._image} was tried", api=_API, operation="pull")
+
+
+def _token_of(answer: httpx.Response) -> str:
+    try:
+        body = answer.json()
+    except ValueError:
+        return ""
+    if not isinstance(body, dict):
+        return ""
+    # The specification has `token`; Azure and OAuth 2 answer `access_token`.
+    token = body.get("access_token") or body.get("token")
+    return token if isinstance(token, str) else ""

@@ -1,0 +1,51 @@
+"""One driver a credential kind, and the table of them all.
+
+A new kind is a driver here, a cloud in the sandbox, and a line in each one's table; the contract tests run over this one.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from rotator.clients.arm import Arm
+from rotator.clients.aws import EcrLogins
+from rotator.clients.graph import Graph
+from rotator.clients.pulls import PullProbe
+from rotator.drivers.acr_token import AcrToken
+from rotator.drivers.ecr import EcrLease
+from rotator.drivers.entra_app import EntraApp
+from rotator.model.arm import ArmId
+from rotator.model.credential import PrincipalKind
+from rotator.ports import Clock, Directory, DriverTable, RegistryDriver
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dependencies:
+    """What drivers are built from. `logins` is None when AWS is not configured.
+
+    `registry_id` finds an Azure registry by its login server, for principals read from a tag without their resource.
+    """
+
+    clock: Clock
+    arm: Arm
+    graph: Graph
+    directory: Directory
+    pulls: PullProbe
+    logins: EcrLogins | None = None
+    registry_id: Callable[[str], ArmId | None] = lambda _server: None
+
+
+Build = Callable[[Dependencies], RegistryDriver]
+
+DRIVERS: Mapping[PrincipalKind, Build] = MappingProxyType(
+    {
+        PrincipalKind.ACR_TOKEN: lambda needs: AcrToken(needs.arm, needs.pulls, needs.clock, needs.registry_id),
+        PrincipalKind.ENTRA_APP: lambda needs: EntraApp(needs.graph, needs.directory, needs.pulls, needs.clock),
+        PrincipalKind.ECR: lambda needs: EcrLease(needs.logins, needs.pulls, needs.clock),
+    }
+)
+
+
+def build_drivers(needs: Dependencies) -> DriverTable:
+    """Return a driver for every kind that this version can rotate."""
+    return {kind: build(needs) for kind, build in DRIVERS.items()}

@@ -1,0 +1,63 @@
+"""Opens the history's database, whichever it is."""
+
+import sqlite3
+from pathlib import Path
+
+from sqlalchemy import Engine, create_engine, event, insert, select
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.pool import StaticPool
+
+from rotator.history.rows import SCHEMA_VERSION, schema, tables
+from rotator.model.errors import ConfigError
+
+
+def open_engine(url: str) -> Engine:
+    """Return an engine for a SQLAlchemy URL; raises ConfigError, without the URL's password, when there can be none."""
+    try:
+        parsed = make_url(url)
+        in_memory = parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:")
+        if in_memory:
+            # One connection for all threads: each connection to a database in memory would be a database of its own.
+            return create_engine(parsed, poolclass=StaticPool, connect_args={"check_same_thread": False})
+        if parsed.get_backend_name() == "sqlite":
+            return _file_engine(parsed)
+        return create_engine(parsed, pool_pre_ping=True)
+    except (ArgumentError, NoSuchModuleError, ImportError) as error:
+        raise ConfigError(
+            f"state.history_url names no database that can be reached ({type(error).__name__})",
+            advice="Write it like sqlite:///rotator-history.sqlite or postgresql+psycopg://user@host/database.",
+        ) from None
+
+
+def _file_engine(url: URL) -> Engine:
+    try:
+        Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"the folder of {url.database} cannot be made: {error.strerror}") from None
+    engine = create_engine(url, connect_args={"timeout": 10})
+
+    @event.listens_for(engine, "connect")
+    def tune(connection: sqlite3.Connection, _record: object) -> None:
+        # Readers beside the writer, and one flush a commit less: an event is written on every step of every group.
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+
+    return engine
+
+
+def prepare(engine: Engine) -> None:
+    """Make the tables that are missing; raises ConfigError when a newer version of rotator made them."""
+    try:
+        tables.create_all(engine)
+    except DBAPIError:
+        tables.create_all(engine)  # another process was making them at the same moment
+    with engine.begin() as connection:
+        version = connection.execute(select(schema.c.version)).scalar_one_or_none()
+        if version is None:
+            connection.execute(insert(schema), {"version": SCHEMA_VERSION})
+        elif version > SCHEMA_VERSION:
+            raise ConfigError(
+                f"the history has schema {version}; this version of rotator knows {SCHEMA_VERSION}",
+                advice="Upgrade rotator, or name another database in state.history_url.",
+            )

@@ -1,0 +1,1 @@
+"""The vocabulary: frozen values, the standard library only, no I/O."""

@@ -1,0 +1,115 @@
+"""Whom a registry authenticates, and what is known about the secrets that prove it."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+
+class PrincipalKind(StrEnum):
+    """What sort of thing a registry authenticates."""
+
+    ACR_TOKEN = "acr-token"
+    ACR_ADMIN = "acr-admin"
+    ACR_REFRESH_TOKEN = "acr-refresh-token"
+    ENTRA_APP = "entra-app"
+    ECR = "ecr"
+    DOCKER_HUB = "docker-hub"
+    GHCR = "ghcr"
+    GITLAB = "gitlab"
+    QUAY = "quay"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """Whom a registry authenticates.
+
+    `registry` is the normalised login server; for a service principal, which several registries may know, it is `entra`.
+    `name` is the user name that is presented, in lower case for GUIDs. `resource_id` is where the principal is managed
+    (the ARM id of a token's registry); it is a hint and no part of the identity.
+    """
+
+    kind: PrincipalKind
+    registry: str
+    name: str
+    resource_id: str = field(default="", compare=False)
+
+    @property
+    def id(self) -> str:
+        """A stable text, such as `acr-token:demo.azurecr.io/pull`: in tags, metrics, the journal and reports."""
+        return f"{self.kind}:{self.registry}/{self.name}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Principal":
+        """Read what `id` wrote; raises ValueError for anything else."""
+        kind, colon, rest = text.partition(":")
+        registry, slash, name = rest.partition("/")
+        if not (colon and slash and registry and name):
+            raise ValueError(f"{text!r} is no principal id; it has the form kind:registry/name")
+        return cls(kind=PrincipalKind(kind), registry=registry, name=name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handle:
+    """Names ONE live secret of a principal and never holds its value.
+
+    `id` is what the service itself can find the secret by: `password1@2026-11-01T00:00:00Z` for a slot of an ACR token
+    (the creation time makes the next secret in the same slot another handle), `application/<keyId>` or
+    `servicePrincipal/<keyId>` for a service principal, `lease@<expiry>` for ECR. `marker` is the rotation that issued it,
+    where the service lets us say so.
+    """
+
+    principal: Principal
+    id: str
+    slot: str = ""
+    marker: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """What is known about one secret. Instants are aware UTC; None means that the service does not say or has none.
+
+    `hint` is the part of the value that the service itself shows (Microsoft Graph: the first three characters).
+    """
+
+    handle: Handle
+    username: str
+    issued_at: datetime | None = None
+    expires_at: datetime | None = None
+    hint: str = ""
+
+    def expired(self, now: datetime) -> bool:
+        """Whether the secret has ended by itself at `now`."""
+        return self.expires_at is not None and self.expires_at <= now
+
+
+class Overlap(StrEnum):
+    """How many secrets of one principal may live at once."""
+
+    TWO_SLOTS = "two-slots"
+    MANY = "many"
+    LEASES = "leases"
+    SINGLE = "single"
+
+
+class RetireMode(StrEnum):
+    """How a secret ends."""
+
+    EXPLICIT = "explicit"
+    BY_ITSELF = "by-itself"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """A driver's fact sheet.
+
+    `propagation` is how long a new secret may need until every replica of the service accepts it; verification waits and
+    repeats within `propagation_limit`. `lease_ttl` is set when the service alone decides how long a secret lives.
+    """
+
+    overlap: Overlap
+    retire: RetireMode
+    propagation: timedelta
+    propagation_limit: timedelta
+    max_ttl: timedelta | None = None
+    lease_ttl: timedelta | None = None

@@ -1,0 +1,181 @@
+"""Rotations: what is due, what will be done about it, and what came of it."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from rotator.model.arm import ArmId
+from rotator.model.credential import Handle, Principal
+
+
+class Reason(StrEnum):
+    """Why a credential is due. The order is that of urgency.
+
+    OUT_OF_STEP: a running group is not shown to store the lease that the vault holds, so its own may end unseen.
+    """
+
+    EXPIRED = "expired"
+    EXPIRING = "expiring"
+    TOO_OLD = "too-old"
+    NO_EXPIRY = "no-expiry"
+    NOT_IN_VAULT = "not-in-vault"
+    OUT_OF_STEP = "out-of-step"
+    UNFINISHED = "unfinished"
+    REQUESTED = "requested"
+
+
+class Action(StrEnum):
+    """What a rotation does to one consumer."""
+
+    REDEPLOY = "redeploy"
+    RESTART = "restart"
+    LEAVE = "leave"
+    HOLD = "hold"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consumer:
+    """One group in a plan. `why` explains LEAVE and HOLD; `missing` lists the write-only fields without a source;
+    `inline` is False when the group reads its password from the vault.
+    """
+
+    group: ArmId
+    registries: tuple[str, ...]
+    action: Action
+    images: tuple[str, ...] = ()
+    why: str = ""
+    missing: tuple[str, ...] = ()
+    inline: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanItem:
+    """One principal's rotation, decided in full before its first effect.
+
+    `rotation` is the marker that every effect carries; it is derived from the principal and the handle that is replaced, so
+    that the same work planned twice has the same name. `old` are the handles to retire after the soak; `slot` is the one to
+    fill where slots exist, and `replaces` the handle of the idle secret that lives there already, if any. `waves` lists group ids, the canary first. `held` is a sentence when a person must decide first;
+    then nothing of the item is done. `expires_at` is that of the credential in use now.
+    """
+
+    rotation: str
+    principal: Principal
+    reasons: tuple[Reason, ...]
+    secret_name: str
+    slot: str
+    ttl: timedelta | None
+    old: tuple[str, ...]
+    consumers: tuple[Consumer, ...]
+    waves: tuple[tuple[ArmId, ...], ...]
+    due_at: datetime | None
+    expires_at: datetime | None
+    replaces: str = ""
+    held: str = ""
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retirement:
+    """The end of a rotation whose soak is over, or will be at `soak_until`: the old handles, as the vault's tags record them.
+
+    `registries` are the hosts whose log can tell whether the old secret is idle; `waiting_for` the groups that may still
+    store it.
+    """
+
+    rotation: str
+    principal: Principal
+    secret_name: str
+    handle: str
+    old: tuple[str, ...]
+    cutover_at: datetime
+    soak_until: datetime
+    registries: tuple[str, ...] = ()
+    waiting_for: tuple[ArmId, ...] = ()
+    held: str = ""
+
+    def due(self, now: datetime) -> bool:
+        """Whether the soak is over and no group may still store an old secret."""
+        return self.soak_until <= now and not self.waiting_for and not self.held
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a run would do. `healthy` counts the principals that need nothing; `orphans` are live secrets that a rotation of
+    ours made and nobody owns, because an answer or a process was lost: they are ended. `only` and `force` are what it was asked for with. `digest` covers everything that the plan was made from but the time, so that a saved plan can be
+    refused when the estate has changed since.
+    """
+
+    made_at: datetime
+    items: tuple[PlanItem, ...]
+    retirements: tuple[Retirement, ...]
+    healthy: int
+    digest: str
+    orphans: tuple[Handle, ...] = ()
+    only: tuple[str, ...] = ()
+    force: bool = False
+
+    @property
+    def due(self) -> tuple[PlanItem, ...]:
+        """The items that would be carried out."""
+        return tuple(item for item in self.items if not item.held)
+
+    @property
+    def restarts(self) -> int:
+        """How many group restarts the plan causes: the number a platform engineer asks for first."""
+        return sum(len(wave) for item in self.due for wave in item.waves)
+
+
+class Phase(StrEnum):
+    """Where a rotation stands; written in the staged secret's tags after each phase."""
+
+    INTENT = "intent"
+    STAGED = "staged"
+    VERIFIED = "verified"
+    PROMOTED = "promoted"
+    CUTOVER = "cutover"
+    SOAKING = "soaking"
+    DONE = "done"
+    HELD = "held"
+
+
+class Result(StrEnum):
+    """How a rotation, or the part of it that this run carried out, ended."""
+
+    SUCCESS = "success"
+    SOAKING = "soaking"
+    HELD = "held"
+    ROLLED_BACK = "rolled_back"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RotationEvent:
+    """One thing that happened in a rotation: for the progress display, the log, the metrics and the history.
+
+    `step` is a phase verb or `redeploy`, `restart`, `roll-back`, `health`, `retire`; `detail` is a sentence without secrets.
+    """
+
+    rotation: str
+    principal: Principal
+    step: str
+    at: datetime
+    ok: bool = True
+    group: ArmId | None = None
+    detail: str = ""
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RotationOutcome:
+    """How one plan item ended in this run."""
+
+    rotation: str
+    principal: Principal
+    result: Result
+    started_at: datetime
+    ended_at: datetime
+    redeployed: tuple[ArmId, ...] = ()
+    left: tuple[ArmId, ...] = ()
+    detail: str = ""
+    code: str = ""

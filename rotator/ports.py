@@ -1,0 +1,235 @@
+"""The protocols that the core speaks. Adapters in `drivers`, `azure` and `clients` keep them; tests hold them to it."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol
+
+from rotator.model.arm import ArmId
+from rotator.model.credential import Credential, Handle, Principal, PrincipalKind, Traits
+from rotator.model.estate import PrincipalRecord, Registry, StoredSecret
+from rotator.model.group import ContainerGroup, WriteOnlyField
+from rotator.model.image import ImageReference
+from rotator.model.rotation import RotationEvent
+from rotator.model.secret import Secret
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+
+
+class Clock(Protocol):
+    """The only source of time. Instants are aware UTC."""
+
+    def now(self) -> datetime:
+        """Return the present instant."""
+        ...
+
+    def sleep(self, duration: timedelta) -> None:
+        """Return once `duration` has passed on this clock."""
+        ...
+
+
+class RegistryDriver(Protocol):
+    """One kind of credential: how to look at, make, try and end its secrets. Calls address the handle, never the configuration."""
+
+    kind: PrincipalKind
+    traits: Traits
+
+    def inspect(self, principal: Principal) -> tuple[Credential, ...]:
+        """Return every live or expired secret that the service lists for the principal; NotFound when it has no such principal."""
+        ...
+
+    def issue(self, principal: Principal, marker: str, ttl: timedelta | None, slot: str) -> tuple[Credential, Secret]:
+        """Make a new secret and return it; the only place where a value enters the program.
+
+        `slot` names the slot to fill where the kind has slots. Raises Indeterminate when no answer came.
+        """
+        ...
+
+    def verify(self, credential: Credential, secret: Secret, images: Sequence[ImageReference]) -> None:
+        """Pull for real: authenticate and ask for each image's manifest over a fresh connection.
+
+        Raises VerificationFailed, naming the image, when the secret is not accepted or may not read it.
+        """
+        ...
+
+    def retire(self, handle: Handle) -> None:
+        """End the secret. Already gone is success; never touches another secret of the principal."""
+        ...
+
+
+class SecretStore(Protocol):
+    """The vault: the truth about which secret is current."""
+
+    @property
+    def address(self) -> str:
+        """The vault's URL."""
+        ...
+
+    def inventory(self) -> Iterator[StoredSecret]:
+        """Yield what the vault's list says of every secret: the newest version's tags, no value, and no version id."""
+        ...
+
+    def look(self, name: str) -> StoredSecret | None:
+        """Return the newest version of one secret, enabled or not; None when there is none."""
+        ...
+
+    def read(self, name: str, version: str = "") -> Secret:
+        """Return the value of a version (the newest enabled by default). NotFound, or Rejected when it is disabled."""
+        ...
+
+    def previous(self, name: str, before: str) -> StoredSecret | None:
+        """Return the newest enabled version older than version `before`, or None."""
+        ...
+
+    def write(
+        self, name: str, secret: Secret, *, tags: Mapping[str, str], expires_at: datetime | None, enabled: bool = True
+    ) -> StoredSecret:
+        """Add a version. Raises Conflict when the name is soft-deleted, Indeterminate when no answer came."""
+        ...
+
+    def annotate(
+        self, name: str, version: str, *, tags: Mapping[str, str], enabled: bool | None = None
+    ) -> StoredSecret:
+        """Replace the tags of a version, and its enabled switch when given; the value stays."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """What a group's state says after an update. `settled` is False while it may still change by itself."""
+
+    healthy: bool
+    settled: bool
+    detail: str
+
+
+class GroupPlatform(Protocol):
+    """Container groups: reading, redeploying, restarting, watching."""
+
+    def groups(self, subscription: str) -> Iterator[ContainerGroup]:
+        """Yield every group of a subscription with its instance view. Raises Denied, NotFound, Unavailable."""
+        ...
+
+    def read(self, group: ArmId) -> ContainerGroup:
+        """Return one group with its state. NotFound when it is gone."""
+        ...
+
+    def redeploy(
+        self,
+        group: ContainerGroup,
+        *,
+        values: Mapping[WriteOnlyField, Secret],
+        tags: Mapping[str, str],
+        usernames: Mapping[str, str],
+    ) -> None:
+        """Put the group again with every write-only field filled from `values` and `tags` added; returns when Azure says it is done.
+
+        `usernames` replaces the user name of registry entries (by host) where it changes. Raises Held, naming the
+        fields, when `values` leaves one of `group.write_only` out: nothing is sent then. Raises Conflict for a group in
+        transition, Rejected with Azure's code (`InaccessibleImage`, `InvalidContainerGroupUpdate`, ...) otherwise.
+        """
+        ...
+
+    def restart(self, group: ArmId) -> None:
+        """Restart every container of the group; returns when Azure says it is done. The images are pulled again."""
+        ...
+
+    def tag(self, group: ContainerGroup, tags: Mapping[str, str]) -> None:
+        """Add tags without a restart."""
+        ...
+
+    def health(self, group: ArmId, since: datetime) -> Health:
+        """Say whether the containers run (or have run to their end) on images pulled after `since`."""
+        ...
+
+
+class RegistryCatalog(Protocol):
+    """Azure container registries as resources."""
+
+    def registries(self, subscription: str) -> Iterator[Registry]:
+        """Yield the registries of a subscription."""
+        ...
+
+    def tokens(self, registry: Registry) -> Iterator[PrincipalRecord]:
+        """Yield the repository tokens of a registry with their passwords' facts."""
+        ...
+
+
+class Directory(Protocol):
+    """The directory's applications and service principals."""
+
+    def application(self, app_id: str) -> PrincipalRecord | None:
+        """Return the principal with the passwords of BOTH its objects, application and service principal; None when unknown."""
+        ...
+
+
+class ValueSource(Protocol):
+    """Where the values of write-only fields can be found again."""
+
+    def locate(self, group: ContainerGroup, field: WriteOnlyField) -> str | None:
+        """Name the place that holds the field's value (`vault:<name>`, `storage-keys:<account>`), or None. Reads no value."""
+        ...
+
+    def fetch(self, group: ContainerGroup, field: WriteOnlyField) -> Secret:
+        """Return the field's value; Held when no place holds it."""
+        ...
+
+
+class Drain(StrEnum):
+    """Whether an old credential is out of use: shown by a log, assumed for want of entries that tell, or not known."""
+
+    PROVED = "proved"
+    ASSUMED = "assumed"
+    UNKNOWN = "unknown"
+    IN_USE = "in-use"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What the registry's log says about a principal. `callers` are addresses; `last_seen_at` is None for never in the window."""
+
+    drain: Drain
+    last_seen_at: datetime | None = None
+    callers: tuple[str, ...] = ()
+    detail: str = ""
+
+
+class UsageLog(Protocol):
+    """The registries' login events."""
+
+    def usage(self, principal: Principal, registries: Sequence[str], since: datetime) -> Usage:
+        """Say who presented the principal's name to the registries since an instant."""
+        ...
+
+
+class Steps(Protocol):
+    """The durable side of a workflow: what a body may ask of its engine. Results are JSON and never hold a secret."""
+
+    def run(self, name: str, work: Callable[[], Json]) -> Json:
+        """Return the step's recorded result, or do the work and record it. At least once: the work looks before it acts.
+
+        An error of ours that leaves the work is recorded too and raised again on replay.
+        """
+        ...
+
+
+class Observer(Protocol):
+    """Whoever wants to know what a rotation does: progress, log, metrics, history."""
+
+    def notice(self, event: RotationEvent) -> None:
+        """Take note; must not raise and must not block."""
+        ...
+
+
+class GroupClaims(Protocol):
+    """Keeps two rotations from putting one group at the same time: a redeploy is read-modify-write of the whole group."""
+
+    def claim(self, group: ArmId) -> AbstractContextManager[None]:
+        """Own the group until the context ends."""
+        ...
+
+
+DriverTable = Mapping[PrincipalKind, RegistryDriver]
+Notices = Iterable[RotationEvent]

@@ -1,0 +1,1 @@
+"""What an audit and a rotation found, as one document: built here without I/O, and rendered as a page or as JSON."""

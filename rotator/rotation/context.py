@@ -1,0 +1,103 @@
+"""What the phases reach the world through."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+from rotator.model.arm import ArmId
+from rotator.model.credential import Principal
+from rotator.model.errors import Conflict, Held, Indeterminate, RotatorError
+from rotator.model.estate import StoredSecret
+from rotator.model.rotation import RotationEvent
+from rotator.ports import (
+    Clock,
+    DriverTable,
+    GroupClaims,
+    GroupPlatform,
+    Observer,
+    RegistryDriver,
+    SecretStore,
+    UsageLog,
+    ValueSource,
+)
+from rotator.rotation.record import RotationRecord, read_record
+from rotator.rotation.rules import Rules
+
+T = TypeVar("T")
+_LOOKS = 3
+_LOOK_PAUSE = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """The ports and the operator's numbers, handed to every phase."""
+
+    clock: Clock
+    drivers: DriverTable
+    vault: SecretStore
+    platform: GroupPlatform
+    values: ValueSource
+    usage: UsageLog
+    claims: GroupClaims
+    observer: Observer
+    rules: Rules
+
+    def driver(self, principal: Principal) -> RegistryDriver:
+        """Return the principal's driver; Held when this version has none."""
+        driver = self.drivers.get(principal.kind)
+        if driver is None:
+            raise Held(f"{principal.id}: this version cannot rotate {principal.kind.value} credentials")
+        return driver
+
+    def record(self, staged_name: str) -> RotationRecord | None:
+        """Read where a rotation stands from its staged secret's tags."""
+        stored = self.vault.look(staged_name)
+        return None if stored is None else read_record(stored)
+
+    def save(self, record: RotationRecord, *, enabled: bool | None = None) -> RotationRecord:
+        """Write a record's tags on the version that carries it."""
+        annotate(self, record.staged_name, record.version, record.tags(), enabled=enabled)
+        return record
+
+    def tell(
+        self,
+        rotation: str,
+        principal: Principal,
+        step: str,
+        detail: str = "",
+        *,
+        group: ArmId | None = None,
+        error: RotatorError | None = None,
+    ) -> None:
+        """Let the observer know that a step ended, well or badly."""
+        self.observer.notice(
+            RotationEvent(
+                rotation=rotation,
+                principal=principal,
+                step=step,
+                at=self.clock.now(),
+                ok=error is None,
+                group=group,
+                detail=error.message if error else detail,
+                code=error.code if error else "",
+            )
+        )
+
+
+def annotate(context: Context, name: str, version: str, tags: dict[str, str], *, enabled: bool | None = None) -> StoredSecret:
+    """Replace a version's tags; a lost answer is repeated, because the same tags twice are the same tags."""
+    return looking(context, lambda: context.vault.annotate(name, version, tags=tags, enabled=enabled))
+
+
+def looking(context: Context, work: Callable[[], T]) -> T:
+    """Do work that looks before it acts, again when an answer was lost or a concurrent write got in the way.
+
+    Only for work that is harmless twice. The last error is raised when it never comes through.
+    """
+    for _ in range(_LOOKS - 1):
+        try:
+            return work()
+        except (Indeterminate, Conflict):
+            context.clock.sleep(_LOOK_PAUSE)
+    return work()

@@ -1,0 +1,94 @@
+"""The last two phases: the old secret soaks while anybody may still use it, and is retired by the handle that was recorded."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from rotator.model.arm import ArmId
+from rotator.model.credential import Handle, Overlap, RetireMode
+from rotator.model.errors import Indeterminate
+from rotator.model.estate import STAGED_SUFFIX, TAG_HANDLE
+from rotator.model.rotation import Phase, PlanItem, Retirement
+from rotator.ports import Drain, Usage
+from rotator.rotation.context import Context, looking
+from rotator.rotation.record import RotationRecord
+
+# The log names principals, not their secrets: a consumer's restart on the new secret cannot be told from a use of the old one.
+# What decides is that every group is shown to store the new one; the log adds what it can.
+IDLE = {
+    Drain.PROVED: "the login log proves it idle",
+    Drain.ASSUMED: "the login log is silent, which proves nothing",
+    Drain.UNKNOWN: "the login log could not tell",
+    Drain.IN_USE: "its principal has logged in since, with which secret the log does not say",
+}
+
+
+def begin_soak(context: Context, item: PlanItem, record: RotationRecord, left: Sequence[ArmId]) -> RotationRecord:
+    """Record that every group which could move has moved, and until when the old secret lives.
+
+    Nothing soaks when there is nothing to end: a lease ends by itself, and a first secret replaces none. `left` groups
+    keep the rotation open even then, so that they are moved when they can be.
+    """
+    now = context.clock.now()
+    driver = context.driver(item.principal)
+    ends_alone = driver.traits.retire is RetireMode.BY_ITSELF
+    live = set() if ends_alone else {one.handle.id for one in driver.inspect(item.principal) if not one.expired(now)}
+    old = tuple(handle for handle in item.old if handle in live and handle != record.handle)
+    if not old and not (left and driver.traits.overlap is not Overlap.LEASES):
+        closed = replace(record, phase=Phase.DONE, cutover_at=now, old=())
+        context.save(closed, enabled=False)
+        context.tell(item.rotation, item.principal, "soak", "nothing is left to end")
+        return closed
+    soaking = replace(record, phase=Phase.SOAKING, old=old, cutover_at=now, soak_until=now + context.rules.soak)
+    context.save(soaking, enabled=False)
+    context.tell(item.rotation, item.principal, "soak", f"the old secret lives until {soaking.soak_until:%Y-%m-%d %H:%M} UTC")
+    return soaking
+
+
+def hold(context: Context, record: RotationRecord, why: str) -> RotationRecord:
+    """Record that a person must decide. Both secrets stay alive."""
+    held = replace(record, phase=Phase.HELD, held=why)
+    context.save(held)
+    return held
+
+
+def retire(context: Context, retirement: Retirement) -> Usage:
+    """End every old secret of a rotation whose soak is over. Already gone counts as done.
+
+    Addresses the handles that were recorded, never what today's configuration would say. Returns what the registry's log
+    said about the principal since the cutover.
+    """
+    usage = context.usage.usage(retirement.principal, retirement.registries, retirement.cutover_at)
+    driver = context.driver(retirement.principal)
+    for text in retirement.old:
+        if text == retirement.handle:
+            continue
+        handle = Handle(principal=retirement.principal, id=text, slot=_slot_of(text))
+        looking(context, lambda one=handle: driver.retire(one))  # type: ignore[misc]  # a default argument binds it now
+        context.tell(retirement.rotation, retirement.principal, "retire", f"ended {text}; {IDLE[usage.drain]}")
+    return usage
+
+
+def close(context: Context, retirement: Retirement) -> None:
+    """Record that the rotation is over, and switch off the vault's version of the ended secret."""
+    staged = context.record(retirement.secret_name + STAGED_SUFFIX)
+    if staged is not None and staged.rotation == retirement.rotation:
+        context.save(replace(staged, phase=Phase.DONE, old=(), soak_until=None), enabled=False)
+    current = context.vault.look(retirement.secret_name)
+    before = context.vault.previous(retirement.secret_name, current.version) if current else None
+    if before is not None and before.tags.get(TAG_HANDLE, "") in retirement.old:
+        context.vault.annotate(retirement.secret_name, before.version, tags=before.tags, enabled=False)
+
+
+def end_orphan(context: Context, handle: Handle) -> None:
+    """End a live secret of ours that nobody owns; looks at the vault once more, because the estate may be minutes old."""
+    driver = context.driver(handle.principal)
+    try:
+        driver.retire(handle)
+    except Indeterminate:
+        driver.retire(handle)
+    context.tell(handle.marker, handle.principal, "retire", f"ended {handle.id}, which no rotation owned")
+
+
+def _slot_of(handle: str) -> str:
+    slot, at, _ = handle.partition("@")
+    return slot if at else ""

@@ -1,0 +1,137 @@
+"""The order of the phases, written against the `Steps` port: it knows no engine.
+
+    issue → verify → promote → cutover in waves → soak          (this run)
+    retire → close                                              (a later run, when the soak is over)
+
+The soak is no sleeping thread: its end stands in the vault's tags, and whichever run comes after it retires the old secret.
+A scheduled container that lives for minutes can therefore hold an overlap of days.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TypeVar
+
+from pydantic import TypeAdapter
+
+from rotator.model.arm import ArmId
+from rotator.model.errors import CutoverFailed, Held, RotatorError, VerificationFailed
+from rotator.model.rotation import Action, PlanItem, Result, Retirement, RotationOutcome
+from rotator.ports import Drain, Json, Steps
+from rotator.rotation import cutover, finish, issue
+from rotator.rotation.context import Context
+from rotator.rotation.cutover import FAILED, LEFT, Move
+from rotator.rotation.record import RotationRecord
+
+T = TypeVar("T")
+
+_RECORD = TypeAdapter(RotationRecord)
+_MOVES = TypeAdapter(tuple[Move, ...])
+_TEXTS = TypeAdapter(tuple[str, ...])
+
+
+def carry_out(steps: Steps, context: Context, item: PlanItem) -> RotationOutcome:
+    """Rotate one principal as planned, up to the beginning of the soak; never raises an error of ours.
+
+    A failure leaves the old secret alive and every group on a credential that works, and says so in the outcome.
+    """
+    outcome = RotationOutcome(
+        rotation=item.rotation,
+        principal=item.principal,
+        result=Result.SUCCESS,
+        started_at=context.clock.now(),
+        ended_at=context.clock.now(),
+    )
+    if item.held:
+        return _ended(context, outcome, Result.HELD, item.held, Held.code)
+    try:
+        record = _step(steps, "issue", _RECORD, lambda: issue.issue(context, item))
+        missing = _verified(steps, context, item, record)
+        record = _step(steps, "promote", _RECORD, lambda: issue.promote(context, item, record))
+        return _moved(steps, context, item, record, missing, outcome)
+    except (VerificationFailed, Held) as error:
+        return _ended(context, outcome, Result.HELD, error.message, error.code)
+    except RotatorError as error:
+        context.tell(item.rotation, item.principal, "rotation", error=error)
+        return _ended(context, outcome, Result.FAILED, error.message, error.code)
+
+
+def finish_off(steps: Steps, context: Context, retirement: Retirement) -> RotationOutcome:
+    """End the old secrets of a rotation whose soak is over; never raises an error of ours."""
+    outcome = RotationOutcome(
+        rotation=retirement.rotation,
+        principal=retirement.principal,
+        result=Result.SUCCESS,
+        started_at=context.clock.now(),
+        ended_at=context.clock.now(),
+    )
+    try:
+        drain = _step(steps, "retire", TypeAdapter(Drain), lambda: finish.retire(context, retirement).drain)
+        _step(steps, "close", TypeAdapter(None), lambda: finish.close(context, retirement))
+        return _ended(context, outcome, Result.SUCCESS, f"the old secret is ended; {finish.IDLE[drain]}")
+    except Held as error:
+        return _ended(context, outcome, Result.HELD, error.message, error.code)
+    except RotatorError as error:
+        context.tell(retirement.rotation, retirement.principal, "retire", error=error)
+        return _ended(context, outcome, Result.FAILED, error.message, error.code)
+
+
+def _verified(steps: Steps, context: Context, item: PlanItem, record: RotationRecord) -> tuple[str, ...]:
+    try:
+        return _step(steps, "verify", _TEXTS, lambda: issue.verify(context, item, record))
+    except VerificationFailed as error:
+        why = error.message
+        _step(steps, "hold", _RECORD, lambda: finish.hold(context, record, why))
+        raise
+
+
+def _moved(
+    steps: Steps, context: Context, item: PlanItem, record: RotationRecord, missing: Sequence[str], outcome: RotationOutcome
+) -> RotationOutcome:
+    moves: list[Move] = []
+    for number, wave in enumerate(item.waves, start=1):
+        done = _step(steps, f"cutover {number}", _MOVES, partial(cutover.cutover, context, item, record, wave, missing))
+        moves.extend(done)
+        outcome = _with_moves(outcome, item, moves)
+        if any(one.result == FAILED for one in done):
+            return _stopped(steps, context, item, record, done, outcome)
+    record = _step(steps, "soak", _RECORD, lambda: finish.begin_soak(context, item, record, outcome.left))
+    if record.soak_until is None:
+        return _ended(context, outcome, Result.SUCCESS, "the new credential is in use")
+    return _ended(context, outcome, Result.SOAKING, f"the old secret lives until {record.soak_until:%Y-%m-%d %H:%M} UTC")
+
+
+def _stopped(
+    steps: Steps, context: Context, item: PlanItem, record: RotationRecord, moves: Sequence[Move], outcome: RotationOutcome
+) -> RotationOutcome:
+    """Stop at the first unhealthy group: put the old credential back where a group was changed, and hold the rotation."""
+    failed = [one for one in moves if one.result == FAILED]
+    back = _step(steps, "roll back", _TEXTS, lambda: cutover.roll_back(context, item, record, moves))
+    why = failed[0].detail
+    _step(steps, "hold", _RECORD, lambda: finish.hold(context, record, why))
+    changed = {one.group for one in failed if one.changed}
+    result = Result.ROLLED_BACK if changed and changed <= set(back) else Result.HELD
+    return _ended(context, outcome, result, why, failed[0].code or CutoverFailed.code)
+
+
+def _with_moves(outcome: RotationOutcome, item: PlanItem, moves: Sequence[Move]) -> RotationOutcome:
+    waiting = [one.group for one in item.consumers if one.action is Action.HOLD or (one.action is Action.LEAVE and one.missing)]
+    return replace(
+        outcome,
+        redeployed=tuple(ArmId(one.group) for one in moves if one.changed),
+        left=(*waiting, *(ArmId(one.group) for one in moves if one.result == LEFT)),
+    )
+
+
+def _step(steps: Steps, name: str, adapter: TypeAdapter[T], work: Callable[[], T]) -> T:
+    """Run one durable step; its result travels through the journal as JSON and is validated when it comes back."""
+
+    def recorded() -> Json:
+        result: Json = adapter.dump_python(work(), mode="json")
+        return result
+
+    return adapter.validate_python(steps.run(name, recorded))
+
+
+def _ended(context: Context, outcome: RotationOutcome, result: Result, detail: str, code: str = "") -> RotationOutcome:
+    return replace(outcome, result=result, ended_at=context.clock.now(), detail=detail, code=code)

@@ -1,0 +1,1 @@
+"""AWS: the token service and the registry API."""

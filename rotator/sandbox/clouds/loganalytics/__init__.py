@@ -1,0 +1,1 @@
+"""Log Analytics: the usage log and its query language."""

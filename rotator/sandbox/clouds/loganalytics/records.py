@@ -1,0 +1,280 @@
+"""The usage log: which tables there are, what registries write into them, and how late it can be read."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from rotator.sandbox.clouds.loganalytics.kql import Table
+from rotator.sandbox.clouds.loganalytics.kql.values import Row, Type, Value
+
+if TYPE_CHECKING:
+    from rotator.sandbox.world import World
+
+LATENCY = (180.0, 600.0)
+"""Seconds from an event to the moment a query sees it (resource logs: 3 to 10 minutes)."""
+
+_ACR_SUFFIXES = (".azurecr.io", ".azurecr.cn", ".azurecr.us")
+
+_REGISTRY: dict[str, Type] = {
+    "TenantId": "string",
+    "TimeGenerated": "datetime",
+    "OperationName": "string",
+    "Category": "string",
+    "CorrelationId": "string",
+    "LoginServer": "string",
+    "Identity": "string",
+    "CallerIpAddress": "string",
+    "DurationMs": "string",
+    "Region": "string",
+    "ResultType": "string",
+    "ResultDescription": "string",
+    "UserAgent": "string",
+    "SourceSystem": "string",
+}
+_LAST: dict[str, Type] = {"Type": "string", "_ResourceId": "string", "_SubscriptionId": "string"}
+
+SCHEMAS: dict[str, dict[str, Type]] = {
+    "ContainerRegistryLoginEvents": {**_REGISTRY, "JwtId": "string", **_LAST},
+    "ContainerRegistryRepositoryEvents": {
+        **_REGISTRY,
+        "Repository": "string",
+        "Tag": "string",
+        "Digest": "string",
+        "MediaType": "string",
+        "ArtifactType": "string",
+        "Size": "long",
+        "UserTenantId": "string",
+        **_LAST,
+    },
+    "ContainerInstanceLog_CL": {
+        "TenantId": "string",
+        "TimeGenerated": "datetime",
+        "Computer": "string",
+        "ContainerGroup_s": "string",
+        "ContainerID_s": "string",
+        "ContainerImage_s": "string",
+        "Location_s": "string",
+        "Message": "string",
+        "OSType_s": "string",
+        "RawData": "string",
+        "ResourceGroup": "string",
+        "Source_s": "string",
+        "SubscriptionId": "string",
+        "SourceSystem": "string",
+        **_LAST,
+    },
+    "ContainerEvent_CL": {
+        "TenantId": "string",
+        "TimeGenerated": "datetime",
+        "Computer": "string",
+        "ContainerGroup_s": "string",
+        "ContainerGroupInstanceId_g": "string",
+        "ContainerName_s": "string",
+        "Count_d": "real",
+        "FirstTimestamp_t": "datetime",
+        "Location_s": "string",
+        "Message": "string",
+        "OSType_s": "string",
+        "RawData": "string",
+        "Reason_s": "string",
+        "ResourceGroup": "string",
+        "SubscriptionId": "string",
+        "SourceSystem": "string",
+        **_LAST,
+    },
+}
+"""The columns of each table, in order. A table without rows exists all the same: querying it is no error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row, and the instant from which queries see it."""
+
+    row: Row
+    arrives_at: datetime
+
+
+class _Tables(Mapping[str, Table]):
+    """The tables by name, each put together when a query names it."""
+
+    def __init__(self, table: Callable[[str], Table]) -> None:
+        self._table = table
+
+    def __getitem__(self, name: str) -> Table:
+        if name not in SCHEMAS:
+            raise KeyError(name)
+        return self._table(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(SCHEMAS)
+
+    def __len__(self) -> int:
+        return len(SCHEMAS)
+
+
+class Logs:
+    """The rows of every workspace. A registry writes to `workspace_id` unless it is connected elsewhere or nowhere."""
+
+    def __init__(self, world: "World") -> None:
+        self.world = world
+        self.workspace_id = world.guid()
+        self._connections: dict[str, str | None] = {}
+        self._entries: dict[tuple[str, str], list[Entry]] = {}
+
+    # --- what is recorded where ------------------------------------------------------------------------------------
+
+    def connect(self, login_server: str, workspace_id: str | None) -> None:
+        """Point a registry's diagnostic setting at a workspace; None takes the setting away, and nothing is recorded."""
+        self._connections[login_server.lower()] = workspace_id
+
+    def workspace_of(self, login_server: str) -> str | None:
+        """Return the workspace that a registry writes to; None for one that writes nowhere, as other vendors' do."""
+        if not login_server.lower().endswith(_ACR_SUFFIXES):
+            return None
+        return self._connections.get(login_server.lower(), self.workspace_id)
+
+    def record_login(
+        self,
+        login_server: str,
+        identity: str,
+        client_ip: str,
+        *,
+        ok: bool,
+        user_agent: str = "",
+        at: datetime | None = None,
+    ) -> None:
+        """Record one login at a registry, now or at a past instant."""
+        row = self._registry_row(login_server, identity, client_ip, "Login", ok=ok, user_agent=user_agent)
+        self._append(self.workspace_of(login_server), "ContainerRegistryLoginEvents", at, row | {"JwtId": self.world.guid()})
+
+    def record_pull(
+        self,
+        login_server: str,
+        identity: str,
+        client_ip: str,
+        *,
+        repository: str,
+        tag: str = "",
+        digest: str = "",
+        ok: bool = True,
+        user_agent: str = "",
+        at: datetime | None = None,
+    ) -> None:
+        """Record one pull of a manifest."""
+        row = self._registry_row(login_server, identity, client_ip, "Pull", ok=ok, user_agent=user_agent)
+        row |= {
+            "Repository": repository,
+            "Tag": tag,
+            "Digest": digest,
+            "MediaType": "application/vnd.docker.distribution.manifest.v2+json",
+            "ArtifactType": "Image",
+            "Size": 0,
+            "UserTenantId": self.world.entra.tenant_id,
+        }
+        self._append(self.workspace_of(login_server), "ContainerRegistryRepositoryEvents", at, row)
+
+    def record_container_event(
+        self, workspace_id: str, group_id: str, container: str, reason: str, message: str, *, at: datetime | None = None
+    ) -> None:
+        """Record one event of a container group that logs to a workspace."""
+        row = self._group_row(group_id, message)
+        row |= {
+            "ContainerName_s": container,
+            "ContainerGroupInstanceId_g": self.world.guid(),
+            "Count_d": 1.0,
+            "FirstTimestamp_t": at or self.world.now(),
+            "Reason_s": reason,
+        }
+        self._append(workspace_id, "ContainerEvent_CL", at, row)
+
+    def record_container_log(
+        self, workspace_id: str, group_id: str, container: str, image: str, message: str, *, at: datetime | None = None
+    ) -> None:
+        """Record one line that a container wrote."""
+        row = self._group_row(group_id, message)
+        row |= {"ContainerID_s": container, "ContainerImage_s": image, "Source_s": "LoggingAgent"}
+        self._append(workspace_id, "ContainerInstanceLog_CL", at, row)
+
+    # --- reading ---------------------------------------------------------------------------------------------------
+
+    def tables(
+        self, workspace_ids: Sequence[str], start_at: datetime | None, end_at: datetime | None, resource_id: str = ""
+    ) -> Mapping[str, Table]:
+        """Return every table as a query at this moment sees it: what has arrived, between the two instants."""
+        now, root = self.world.now(), resource_id.lower()
+
+        def table(name: str) -> Table:
+            rows = [
+                entry.row
+                for workspace_id in workspace_ids
+                for entry in self._entries.get((workspace_id.lower(), name), ())
+                if entry.arrives_at <= now
+                and _within(entry.row["TimeGenerated"], start_at, end_at)
+                and (not root or str(entry.row["_ResourceId"]).startswith(root))
+            ]
+            return Table(SCHEMAS[name], rows)
+
+        return _Tables(table)
+
+    # --- inside ----------------------------------------------------------------------------------------------------
+
+    def _append(self, workspace_id: str | None, table: str, at: datetime | None, row: Row) -> None:
+        if workspace_id is None:
+            return
+        world = self.world
+        generated_at = at or world.now()
+        delay = 0.0 if world.options.quiet else world.rng.uniform(*LATENCY)
+        full: Row = {
+            **row,
+            "TenantId": workspace_id,
+            "TimeGenerated": generated_at,
+            "SourceSystem": "Azure",
+            "Type": table,
+        }
+        entry = Entry(full, generated_at + timedelta(seconds=delay))
+        self._entries.setdefault((workspace_id.lower(), table), []).append(entry)
+
+    def _registry_row(
+        self, login_server: str, identity: str, client_ip: str, operation: str, *, ok: bool, user_agent: str
+    ) -> Row:
+        registry = self.world.registries.servers.get(login_server.lower())
+        resource_id = registry.id.lower() if registry is not None else ""
+        category = "ContainerRegistryLoginEvents" if operation == "Login" else "ContainerRegistryRepositoryEvents"
+        return {
+            "OperationName": operation,
+            "Category": category,
+            "CorrelationId": self.world.guid(),
+            "LoginServer": login_server.lower(),
+            "Identity": identity,
+            "CallerIpAddress": client_ip,
+            "DurationMs": str(self.world.rng.randint(5, 90)),
+            "Region": registry.location if registry is not None else "",
+            # How a result is written is not documented: readers should look for the number in either column.
+            "ResultType": "HttpStatusCode.OK" if ok else "HttpStatusCode.Unauthorized",
+            "ResultDescription": "200" if ok else "401",
+            "UserAgent": user_agent,
+            **_resource(resource_id),
+        }
+
+    def _group_row(self, group_id: str, message: str) -> Row:
+        parts = group_id.split("/")
+        return {
+            "ContainerGroup_s": parts[-1],
+            "ResourceGroup": parts[4] if len(parts) > 4 else "",
+            "SubscriptionId": parts[2] if len(parts) > 2 else "",
+            "Message": message,
+            "OSType_s": "Linux",
+            **_resource(group_id.lower()),
+        }
+
+
+def _resource(resource_id: str) -> Row:
+    parts = resource_id.split("/")
+    return {"_ResourceId": resource_id, "_SubscriptionId": parts[2] if len(parts) > 2 else ""}
+
+
+def _within(at: Value, start_at: datetime | None, end_at: datetime | None) -> bool:
+    if not isinstance(at, datetime):
+        return False
+    return (start_at is None or at >= start_at) and (end_at is None or at < end_at)

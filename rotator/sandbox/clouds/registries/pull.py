@@ -1,0 +1,348 @@
+"""The registries' own protocol: challenge, token, manifest. Azure's, Amazon's and those of other parties."""
+
+import base64
+import hashlib
+import json
+from datetime import datetime, timedelta
+
+from rotator.sandbox.clouds.registries.images import DOCKER_HUB, canonical_host
+from rotator.sandbox.clouds.registries.passwords import REPLICAS
+from rotator.sandbox.clouds.registries.records import REFRESH_TTL, ZERO_GUID, Grant, PlainRegistry, Registry
+from rotator.sandbox.wire import Document, Handler, Refused, Reply, Request, Route, oci_refuse, rfc3339
+from rotator.sandbox.world import World
+
+_ACCESS_TTL = timedelta(minutes=75)
+_MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
+_ACR_UNAUTHORIZED = "authentication required, visit https://aka.ms/acr/authorization for more information."
+ACR_HOSTS = ("*.azurecr.io", "*.azurecr.cn", "*.azurecr.us")
+PLAIN_HOSTS = (
+    "index.docker.io", "registry-1.docker.io", "docker.io", "registry.hub.docker.com", "ghcr.io", "quay.io",
+    "registry.gitlab.com", "*.dkr.ecr.*.amazonaws.com", "registry.*", "harbor.*",
+)  # fmt: skip
+TOKEN_HOSTS = ("auth.docker.io", "ghcr.io", "gitlab.com", "quay.io")
+
+Access = tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def _replica(world: World) -> int:
+    """Each request is answered by whichever replica is next; a client cannot choose."""
+    return world.rng.randrange(REPLICAS)
+
+
+def _acr(world: World, request: Request) -> Registry:
+    registry = world.registries.servers.get(canonical_host(request.host.partition(":")[0]))
+    if registry is None:
+        raise oci_refuse(404, "NAME_UNKNOWN", f"registry {request.host} is not known to the sandbox")
+    if not registry.admits(request.client_ip):
+        raise oci_refuse(
+            403,
+            "DENIED",
+            f"client with IP '{request.client_ip}' is not allowed access. Refer https://aka.ms/acr/firewall to grant access.",
+        )
+    return registry
+
+
+def _scopes(texts: list[str]) -> list[tuple[str, tuple[str, ...]]]:
+    """Read scopes like `repository:team/app:pull,push`; what is no repository is left out."""
+    found = []
+    for text in " ".join(texts).split():
+        kind, _, rest = text.partition(":")
+        name, _, actions = rest.rpartition(":")
+        if kind == "repository" and name:
+            found.append((name, tuple(actions.split(","))))
+    return found
+
+
+def _grant(world: World, server: str, identity: str, access: Access, ttl: timedelta) -> str:
+    """Issue an access token whose `access` claims a client can read."""
+    expires_at = world.now() + ttl
+    claims = {
+        "iss": "Azure Container Registry",
+        "aud": server,
+        "sub": identity,
+        "jti": world.guid(),
+        "iat": int(world.now().timestamp()),
+        "exp": int(expires_at.timestamp()),
+        "access": [{"type": "repository", "name": name, "actions": list(actions)} for name, actions in access],
+    }
+    token = _jwt(world, claims)
+    world.registries.grants[token] = Grant(server=server, identity=identity, access=access, expires_at=expires_at)
+    world.ledger.record(token, "registry-access-token", f"registry:{server}/{identity}", f"access@{rfc3339(expires_at)}")
+    return token
+
+
+def _jwt(world: World, claims: Document) -> str:
+    """Return a token whose claims can be read; its signature is random, because only this registry checks it."""
+    parts = [json.dumps({"alg": "RS256", "typ": "JWT"}), json.dumps(claims)]
+    encoded = [base64.urlsafe_b64encode(part.encode()).decode().rstrip("=") for part in parts]
+    return ".".join([*encoded, world.text(43)])
+
+
+# --- Azure Container Registry ---
+
+
+def _challenge(registry: Registry, scope: str = "") -> dict[str, str]:
+    server = registry.login_server
+    suffix = f',scope="{scope}"' if scope else ""
+    return {"WWW-Authenticate": f'Bearer realm="https://{server}/oauth2/token",service="{server}"{suffix}'}
+
+
+def acr_ping(world: World, request: Request) -> Reply:
+    """Answer the version check: 401 with the challenge, 200 with a working token or Basic credential."""
+    registry = _acr(world, request)
+    if _authorized(world, registry, request, "", "") is None:
+        raise oci_refuse(401, "UNAUTHORIZED", _ACR_UNAUTHORIZED, headers=_challenge(registry))
+    return Reply(200, {}, {"Docker-Distribution-Api-Version": "registry/2.0"})
+
+
+def acr_token(world: World, request: Request) -> Reply:
+    """Issue an access token for Basic credentials (GET, or POST with grant_type=password) or a refresh token."""
+    registry = _acr(world, request)
+    form = request.form() if request.method == "POST" else request.query
+    # Several scopes are several parameters on the wire; the last one is what the container platform asks for.
+    scopes = _scopes([form.get("scope", "")])
+    if form.get("service", registry.login_server).lower() != registry.login_server.lower():
+        raise oci_refuse(400, "INVALID_SERVICE", "the service does not match this registry")
+    user, password = _offered(request, form)
+    if not user and registry.anonymous:
+        granted = tuple((name, ("pull",)) for name, _ in scopes)
+        return Reply(200, {"access_token": _grant(world, registry.login_server.lower(), "", granted, _ACCESS_TTL)})
+    replica, now = _replica(world), world.now()
+    login = world.registries.accepts(registry.login_server, user, password, "", now)
+    verdict = login.on(replica)
+    if verdict not in ("ok", "no-permission"):
+        _log_login(world, registry, user, request, ok=False)
+        raise oci_refuse(401, "UNAUTHORIZED", _ACR_UNAUTHORIZED)
+    _log_login(world, registry, login.identity or user, request, ok=True)
+    access = []
+    for name, _ in scopes:
+        held = world.registries.accepts(registry.login_server, user, password, name, now).on(replica) == "ok"
+        access.append((name, ("pull",) if held else ()))
+    token = _grant(world, registry.login_server.lower(), login.identity or user, tuple(access), _ACCESS_TTL)
+    return Reply(200, {"access_token": token})
+
+
+def _offered(request: Request, form: dict[str, str]) -> tuple[str, str]:
+    if request.basic is not None:
+        return request.basic
+    if form.get("grant_type") == "refresh_token":
+        return ZERO_GUID, form.get("refresh_token", "")
+    if form.get("grant_type") == "password":
+        return form.get("username", ""), form.get("password", "")
+    return "", ""
+
+
+def _log_login(world: World, registry: Registry, identity: str, request: Request, *, ok: bool) -> None:
+    agent = request.headers.get("user-agent", "")
+    world.logs.record_login(registry.login_server, identity, request.client_ip, ok=ok, user_agent=agent)
+
+
+def acr_exchange(world: World, request: Request) -> Reply:
+    """Exchange an Entra access token for a refresh token of three hours."""
+    registry, form = _acr(world, request), request.form()
+    try:
+        caller = world.entra.caller_of(form.get("access_token", ""), "arm")
+    except Refused:
+        raise oci_refuse(401, "UNAUTHORIZED", _ACR_UNAUTHORIZED) from None
+    return Reply(200, {"refresh_token": issue_refresh(world, registry, caller.object_id, caller.app_id, world.now())})
+
+
+def issue_refresh(world: World, registry: Registry, principal_id: str, identity: str, issued_at: datetime) -> str:
+    """Issue a refresh token, the password of the all-zero user name: it ends three hours later, whoever stored it."""
+    server, expires_at = registry.login_server.lower(), issued_at + REFRESH_TTL
+    claims = {
+        "jti": world.guid(),
+        "sub": identity,
+        "aud": server,
+        "exp": int(expires_at.timestamp()),
+        "grant_type": "refresh_token",
+    }
+    token = _jwt(world, claims)
+    principal = f"acr-refresh:{server}/{ZERO_GUID}"
+    world.registries.refresh[token] = Grant(
+        server=server, identity=identity, access=(), expires_at=expires_at, principal_id=principal_id
+    )
+    world.ledger.record(token, "registry-refresh-token", principal, f"lease@{rfc3339(expires_at)}")
+    world.watch(principal, expires_at)
+    return token
+
+
+def _authorized(world: World, registry: Registry, request: Request, repository: str, action: str) -> str | None:
+    """Return the identity that the request's authorization proves, "" for anonymous, or None."""
+    now = world.now()
+    if request.bearer:
+        grant = world.registries.grants.get(request.bearer)
+        if grant is None or grant.server != registry.login_server.lower() or now >= grant.expires_at:
+            return None
+        if repository and (repository, action) not in {(name, one) for name, held in grant.access for one in held}:
+            raise oci_refuse(
+                401,
+                "DENIED",
+                "requested access to the resource is denied",
+                headers=_challenge(registry, f"repository:{repository}:{action}"),
+            )
+        return grant.identity
+    if request.basic is not None:
+        user, password = request.basic
+        accepted = world.registries.accepts(registry.login_server, user, password, repository, now)
+        verdict = accepted.on(_replica(world))
+        _log_login(world, registry, accepted.identity or user, request, ok=verdict in ("ok", "no-permission"))
+        if verdict == "no-permission" and repository:
+            raise oci_refuse(403, "DENIED", "requested access to the resource is denied")
+        return accepted.identity if verdict in ("ok", "no-permission") else None
+    return "" if registry.anonymous and repository else None
+
+
+def acr_manifest(world: World, request: Request) -> Reply:
+    """Return a manifest to whoever may pull its repository."""
+    registry = _acr(world, request)
+    repository, reference = request.params["repository"], request.params["reference"]
+    identity = _authorized(world, registry, request, repository, "pull")
+    if identity is None:
+        scope = f"repository:{repository}:pull"
+        raise oci_refuse(401, "UNAUTHORIZED", _ACR_UNAUTHORIZED, headers=_challenge(registry, scope))
+    reply = _manifest(world, registry.login_server, repository, reference)
+    agent = request.headers.get("user-agent", "")
+    # A HEAD fetches nothing: the repository log has no pull for it.
+    if request.method == "GET":
+        world.logs.record_pull(
+            login_server=registry.login_server,
+            identity=identity,
+            client_ip=request.client_ip,
+            repository=repository,
+            tag=reference,
+            ok=True,
+            user_agent=agent,
+        )
+    return reply
+
+
+def _manifest(world: World, server: str, repository: str, reference: str) -> Reply:
+    host = canonical_host(server)
+    if not world.registries.image_exists(host, repository, reference):
+        detail = {"Tag": reference}
+        raise oci_refuse(404, "MANIFEST_UNKNOWN", f'manifest tagged by "{reference}" is not found', detail=detail)
+    config = hashlib.sha256(f"{repository}:{reference}".encode()).hexdigest()
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": _MANIFEST_TYPE,
+        "config": {"mediaType": "application/vnd.docker.container.image.v1+json", "size": 1469, "digest": f"sha256:{config}"},
+        "layers": [],
+    }
+    body = json.dumps(manifest).encode()
+    digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
+    headers = {"Docker-Content-Digest": digest, "Content-Type": _MANIFEST_TYPE, "ETag": f'"{digest}"'}
+    return Reply(200, body, headers)
+
+
+# --- other parties, and Amazon's ---
+
+
+def _plain(world: World, request: Request) -> PlainRegistry:
+    plain = world.registries.plain.get(canonical_host(request.host.partition(":")[0]))
+    if plain is None:
+        raise oci_refuse(404, "NAME_UNKNOWN", f"registry {request.host} is not known to the sandbox")
+    return plain
+
+
+def _plain_challenge(plain: PlainRegistry, scope: str = "") -> dict[str, str]:
+    if plain.kind == "bearer":
+        suffix = f',scope="{scope}"' if scope else ""
+        return {"WWW-Authenticate": f'Bearer realm="{plain.realm}",service="{plain.service}"{suffix}'}
+    realm = f"https://{plain.host}/" if plain.kind == "ecr" else plain.host
+    service = ',service="ecr.amazonaws.com"' if plain.kind == "ecr" else ""
+    return {"WWW-Authenticate": f'Basic realm="{realm}"{service}'}
+
+
+def _plain_authorize(world: World, plain: PlainRegistry, request: Request, repository: str) -> None:
+    challenge = _plain_challenge(plain, f"repository:{repository}:pull" if repository else "")
+    if plain.kind == "bearer":
+        grant = world.registries.grants.get(request.bearer)
+        if grant is None or grant.server != canonical_host(plain.host) or world.now() >= grant.expires_at:
+            raise oci_refuse(401, "UNAUTHORIZED", "authentication required", headers=challenge)
+        if repository and (repository, ("pull",)) not in grant.access:
+            raise oci_refuse(403, "DENIED", "requested access to the resource is denied")
+        return
+    if request.basic is None:
+        if repository and plain.is_public(repository):
+            return
+        raise oci_refuse(401, "UNAUTHORIZED", "authentication required", headers=challenge)
+    verdict = world.registries.plain_verdict(plain, *request.basic, world.now())
+    if verdict == "expired" and plain.kind == "ecr":
+        raise oci_refuse(403, "DENIED", "Your authorization token has expired. Reauthenticate and try again.")
+    if verdict != "ok":
+        raise oci_refuse(401, "UNAUTHORIZED", "Not Authorized", headers=challenge)
+
+
+def plain_ping(world: World, request: Request) -> Reply:
+    """Answer the version check of a registry of another party."""
+    _plain_authorize(world, _plain(world, request), request, "")
+    return Reply(200, {}, {"Docker-Distribution-Api-Version": "registry/2.0"})
+
+
+def plain_manifest(world: World, request: Request) -> Reply:
+    """Return a manifest of another party's registry."""
+    plain = _plain(world, request)
+    repository, reference = request.params["repository"], request.params["reference"]
+    _plain_authorize(world, plain, request, repository)
+    if plain.kind != "bearer" and not world.registries.image_exists(canonical_host(plain.host), repository, reference):
+        message = f"The repository with name '{repository}' does not exist in the registry"
+        raise oci_refuse(404, "NAME_UNKNOWN" if repository not in plain.repositories else "MANIFEST_UNKNOWN", message)
+    return _manifest(world, plain.host, repository, reference)
+
+
+def plain_token(world: World, request: Request) -> Reply:
+    """Issue an access token of another party's registry for Basic credentials, or for a public repository."""
+    service = request.query.get("service", "")
+    plain = next((one for one in world.registries.plain.values() if one.kind == "bearer" and one.service == service), None)
+    if plain is None:
+        raise oci_refuse(400, "UNSUPPORTED", f"unknown service '{service}'")
+    host, scopes, user = canonical_host(plain.host), _scopes([request.query.get("scope", "")]), ""
+    if request.basic is not None:
+        user, password = request.basic
+        if world.registries.plain_verdict(plain, user, password, world.now()) != "ok":
+            raise _denied(host)
+    access = tuple((name, ("pull",)) for name, _ in scopes if plain.is_public(name) or (user and name in plain.repositories))
+    if not user and scopes and not access and host != DOCKER_HUB:
+        raise _denied(host)
+    token = _grant(world, host, user, access, timedelta(minutes=5))
+    return Reply(200, {"token": token, "access_token": token, "expires_in": 300, "issued_at": rfc3339(world.now())})
+
+
+def _denied(host: str) -> Refused:
+    """Each party has its own words for a wrong password."""
+    if host == DOCKER_HUB:
+        return Refused(Reply(401, {"details": "incorrect username or password"}), "UNAUTHORIZED", "incorrect")
+    if host == "ghcr.io":
+        return oci_refuse(403, "DENIED", "denied")
+    return oci_refuse(401, "UNAUTHORIZED", "HTTP Basic: Access denied")
+
+
+def _route(operation: str, method: str, path: str, hosts: tuple[str, ...], handler: Handler) -> Route:
+    return Route(
+        service="registry",
+        operation=f"registry.{operation}",
+        method=method,
+        path=path,
+        hosts=hosts,
+        handler=handler,
+        auth="registry",
+        bare=False,
+    )
+
+
+_MANIFEST = "/v2/{repository...}/manifests/{reference}"
+ROUTES: tuple[Route, ...] = (
+    _route("acr.ping", "GET", "/v2", ACR_HOSTS, acr_ping),
+    _route("acr.token", "GET", "/oauth2/token", ACR_HOSTS, acr_token),
+    _route("acr.token", "POST", "/oauth2/token", ACR_HOSTS, acr_token),
+    _route("acr.exchange", "POST", "/oauth2/exchange", ACR_HOSTS, acr_exchange),
+    _route("acr.manifest", "GET", _MANIFEST, ACR_HOSTS, acr_manifest),
+    _route("acr.manifest", "HEAD", _MANIFEST, ACR_HOSTS, acr_manifest),
+    _route("plain.ping", "GET", "/v2", PLAIN_HOSTS, plain_ping),
+    _route("plain.manifest", "GET", _MANIFEST, PLAIN_HOSTS, plain_manifest),
+    _route("plain.manifest", "HEAD", _MANIFEST, PLAIN_HOSTS, plain_manifest),
+    _route("plain.token", "GET", "/token", TOKEN_HOSTS, plain_token),
+    _route("plain.token", "GET", "/jwt/auth", TOKEN_HOSTS, plain_token),
+    _route("plain.token", "GET", "/v2/auth", TOKEN_HOSTS, plain_token),
+)

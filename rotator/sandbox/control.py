@@ -1,0 +1,119 @@
+"""The control port: what a test or a person does to the sandbox, apart from everything that is emulated."""
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from rotator.sandbox.app import Receive, Scope, Send, read_request, write_reply
+from rotator.sandbox.faults import FaultPlan
+from rotator.sandbox.wire import Refused, Reply, Request, parse_instant, refuse, rfc3339_fine
+
+if TYPE_CHECKING:
+    from rotator.sandbox.serve import Sandbox
+
+_Answer = Callable[["Sandbox", Request], Reply]
+
+
+def _health(_sandbox: "Sandbox", _request: Request) -> Reply:
+    return Reply(200, {"status": "ok"})
+
+
+def _clock(sandbox: "Sandbox", _request: Request) -> Reply:
+    return Reply(200, {"now": rfc3339_fine(sandbox.world.now())})
+
+
+def _advance(sandbox: "Sandbox", request: Request) -> Reply:
+    body = request.json()
+    try:
+        if "until" in body:
+            sandbox.world.clock.advance_to(parse_instant(str(body["until"])))
+        else:
+            sandbox.world.clock.advance(float(body["seconds"]))
+    except (KeyError, ValueError) as error:
+        raise refuse(400, "InvalidAdvance", f"Send seconds (not negative) or until (RFC 3339): {error}.") from None
+    return _clock(sandbox, request)
+
+
+def _oracle(sandbox: "Sandbox", _request: Request) -> Reply:
+    return Reply(200, sandbox.oracle.report())
+
+
+def _scan(sandbox: "Sandbox", request: Request) -> Reply:
+    found = sandbox.oracle.scan(request.body, request.query.get("source", ""))
+    return Reply(200, {"found": found})
+
+
+def _events(sandbox: "Sandbox", request: Request) -> Reply:
+    try:
+        since = int(request.query.get("since", "0"))
+    except ValueError:
+        raise refuse(400, "InvalidSince", "since must be the number of an event.") from None
+    return Reply(200, {"events": [event.document() for event in sandbox.world.events.since(since)]})
+
+
+def _set_faults(sandbox: "Sandbox", request: Request) -> Reply:
+    try:
+        plan = json.loads(request.body or b"[]")
+        rules = plan["faults"] if isinstance(plan, dict) else plan
+        sandbox.world.faults = FaultPlan.parse(rules, sandbox.options.seed)
+    except (ValueError, TypeError, KeyError) as error:
+        raise refuse(400, "InvalidFaults", f"The fault plan cannot be read: {error}.") from None
+    return Reply(200, {"rules": len(sandbox.world.faults.rules)})
+
+
+def _clear_faults(sandbox: "Sandbox", _request: Request) -> Reply:
+    sandbox.world.faults = FaultPlan()
+    return Reply(200, {"rules": 0})
+
+
+def _reset(sandbox: "Sandbox", _request: Request) -> Reply:
+    sandbox.reset()
+    return Reply(200, {"status": "ok"})
+
+
+def _requests(sandbox: "Sandbox", _request: Request) -> Reply:
+    return Reply(200, dict(sorted(sandbox.world.requests.items())))
+
+
+def _summary(sandbox: "Sandbox", _request: Request) -> Reply:
+    return Reply(200, sandbox.summary())
+
+
+_TABLE: dict[tuple[str, str], _Answer] = {
+    ("GET", "/health"): _health,
+    ("GET", "/clock"): _clock,
+    ("POST", "/clock/advance"): _advance,
+    ("GET", "/oracle"): _oracle,
+    ("POST", "/oracle/scan"): _scan,
+    ("GET", "/events"): _events,
+    ("POST", "/faults"): _set_faults,
+    ("DELETE", "/faults"): _clear_faults,
+    ("POST", "/reset"): _reset,
+    ("GET", "/requests"): _requests,
+    ("GET", "/summary"): _summary,
+}
+
+
+class ControlApp:
+    """An ASGI application for the control port."""
+
+    def __init__(self, sandbox: "Sandbox") -> None:
+        self._sandbox = sandbox
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request of a test or a person."""
+        if scope["type"] != "http":
+            return
+        request = await read_request(scope, receive, largest=64 * 1024 * 1024)
+        await write_reply(self._answer(request), request, send)
+
+    def _answer(self, request: Request) -> Reply:
+        answer = _TABLE.get((request.method, request.path))
+        if answer is None:
+            known = sorted(f"{method} {path}" for method, path in _TABLE)
+            return refuse(404, "NotFound", f"The control port knows: {', '.join(known)}.").reply
+        with self._sandbox.world.lock:
+            try:
+                return answer(self._sandbox, request)
+            except Refused as refused:
+                return refused.reply

@@ -1,0 +1,24 @@
+"""The estates that a world can be seeded with."""
+
+from collections.abc import Callable
+
+from rotator.sandbox.estates import demo, empty, scale
+from rotator.sandbox.estates.builder import Estate
+from rotator.sandbox.world import World
+
+DEFAULT_GROUPS = 1000
+
+ESTATES: dict[str, Callable[[World, int | None], Estate]] = {
+    "demo": lambda world, _groups: demo.seed(world),
+    "empty": lambda world, _groups: empty.seed(world),
+    "scale": lambda world, groups: scale.seed(world, groups or DEFAULT_GROUPS),
+}
+
+
+def seed(world: World, name: str, groups: int | None = None) -> Estate:
+    """Empty the world and plant an estate; KeyError for a name that is not in ESTATES."""
+    plant = ESTATES[name]
+    world.clear()
+    estate = plant(world, groups)
+    world.ledger.seeding = False
+    return estate

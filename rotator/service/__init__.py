@@ -1,0 +1,1 @@
+"""The long-running side: what one run does, when runs happen, and the page that shows their state."""

@@ -1,0 +1,85 @@
+"""One run: read, judge, plan, rotate; the same for a person at a terminal, a scheduled container and the scheduler."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from rotator.application import Application
+from rotator.model.estate import Estate
+from rotator.model.policy import Audit
+from rotator.model.rotation import Plan, Result, Retirement, RotationOutcome
+from rotator.ports import Observer
+
+log = structlog.get_logger(__name__)
+
+_UNDONE = {Result.FAILED, Result.HELD, Result.ROLLED_BACK}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What one run saw and did. `plan` is what was decided before anything was done; `outcomes` is empty for an audit."""
+
+    estate: Estate
+    audit: Audit
+    plan: Plan
+    outcomes: tuple[RotationOutcome, ...] = ()
+
+    @property
+    def undone(self) -> bool:
+        """Whether something that was due could not be done, or waits for a person."""
+        return any(one.result in _UNDONE for one in self.outcomes)
+
+
+def look(application: Application) -> Run:
+    """Audit and plan; nothing in the clouds changes. The metrics show the estate afterwards."""
+    began_at = application.clock.now()
+    estate, audit = application.audit()
+    plan = application.plan(estate)
+    ended_at = application.clock.now()
+    application.metrics.record_run("audit", {"audit": ended_at - began_at}, ended_at, succeeded=not estate.unread)
+    log.info(
+        "audited",
+        groups=len(estate.groups),
+        open=len(audit.open()),
+        unknown=len(audit.unknown()),
+        unread=len(estate.unread),
+        due=len(plan.due),
+    )
+    return Run(estate=estate, audit=audit, plan=plan)
+
+
+def carry_out(application: Application, run: Run, progress: Observer | None = None) -> Run:
+    """Rotate what the run's plan says is due and retire what has soaked; then, if anything was done, look again.
+
+    The result holds the estate as it is now, the plan that was carried out and what came of it.
+    """
+    began_at = application.clock.now()
+    outcomes = application.rotate(run.plan, progress)
+    ended_at = application.clock.now()
+    done = Run(estate=run.estate, audit=run.audit, plan=run.plan, outcomes=outcomes)
+    application.metrics.record_run("rotate", {"rotate": ended_at - began_at}, ended_at, succeeded=not done.undone)
+    log.info("rotated", outcomes=len(outcomes), undone=sum(1 for one in outcomes if one.result in _UNDONE))
+    if not outcomes:
+        return done
+    after = look(application)
+    return Run(estate=after.estate, audit=after.audit, plan=run.plan, outcomes=outcomes)
+
+
+def run_once(application: Application, progress: Observer | None = None) -> Run:
+    """Do everything that is due now."""
+    return carry_out(application, look(application), progress)
+
+
+def soak(application: Application) -> tuple[Retirement, ...]:
+    """Sleep, on the application's clock, until every old credential that can end by itself may end; return what waited."""
+    waiting = tuple(one for one in application.unfinished() if not one.held and not one.waiting_for)
+    if waiting:
+        _sleep_until(application, max(one.soak_until for one in waiting))
+    return waiting
+
+
+def _sleep_until(application: Application, at: datetime) -> None:
+    left = at - application.clock.now()
+    if left > timedelta(0):
+        application.clock.sleep(left)

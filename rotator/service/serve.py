@@ -1,0 +1,47 @@
+"""The service as one process: scheduler and page, until it is told to stop."""
+
+import signal
+
+import structlog
+import uvicorn
+
+from rotator.application import Application
+from rotator.config import Settings
+from rotator.service.scheduler import Scheduler
+from rotator.service.web import LastRun, build
+
+log = structlog.get_logger(__name__)
+
+_GRACE_SECONDS = 10
+
+
+def serve(application: Application, settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT. A run that is under way is ended properly first: its journal would carry on anyway,
+    but a group that is being redeployed is better waited for.
+    """
+    last = LastRun()
+    scheduler = Scheduler(application, settings.schedule, seen=last.put)
+    web = build(application, last, lambda: scheduler.next_runs, ready=lambda: last.get() is not None)
+    service = settings.service
+    server = uvicorn.Server(
+        uvicorn.Config(
+            web,
+            host=service.host,
+            port=service.port,
+            log_config=None,  # our own logging stays as it is
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+    )
+    # uvicorn stops on these, puts the handlers back that it found, and raises the signal again: by default that would end
+    # the process before the scheduler has stopped.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    scheduler.start()
+    log.info("serving", host=service.host, port=service.port, next_runs=scheduler.next_runs)
+    try:
+        server.run()  # returns after SIGTERM or SIGINT
+    finally:
+        log.info("stopping")
+        scheduler.stop()

@@ -1,0 +1,118 @@
+"""Structured logs: JSON for machines, one readable line on a terminal, and no secret in either.
+
+Every entry, ours and that of every library, passes one formatter, and the formatter passes the redactor last: after
+tracebacks have become text, because a traceback is where a value hides best.
+"""
+
+import logging
+import threading
+from collections.abc import Mapping, MutableMapping
+from typing import Any, TextIO
+
+import structlog
+
+from rotator.ports import Clock
+from rotator.telemetry.redaction import Redactor
+
+LEVELS = ("debug", "info", "warning", "error")
+
+# Libraries that write headers, bodies or one line a request below WARNING. They stay at WARNING even when we debug: that is
+# where an Authorization header would reach a file.
+_QUIET = (
+    *("azure", "msal", "botocore", "boto3", "urllib3", "httpx", "httpcore", "requests"),
+    *("asyncio", "sqlalchemy", "apscheduler", "dbos"),
+)
+_SPOKEN = ("uvicorn", "uvicorn.error")
+_SILENT = ("uvicorn.access",)
+
+Event = MutableMapping[str, Any]
+
+redactor = Redactor()
+"""The process's redactor: whoever gets a secret from a service may tell it (`redactor.remember(secret)`)."""
+
+
+def configure(*, level: str, clock: Clock, stream: TextIO, terminal: bool | None = None) -> None:
+    """Send every log entry of the process to `stream` in one form. May be called again: the last call counts.
+
+    `terminal` chooses the readable form (by default: whether the stream is a terminal). Times are RFC 3339 in UTC, from
+    `clock`, so that entries of a sandbox run carry the sandbox's time.
+    """
+    readable = stream.isatty() if terminal is None else terminal
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        _Time(clock),
+    ]
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                _redact,
+                _renderer(readable=readable, colours=readable and stream.isatty()),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    _route_libraries(level)
+
+
+def _route_libraries(level: str) -> None:
+    loudest = max(logging.WARNING, logging.getLevelNamesMapping()[level.upper()])
+    for name in (*_QUIET, *_SPOKEN, *_SILENT):
+        logger = logging.getLogger(name)
+        logger.propagate = True
+        logger.handlers = []
+        logger.setLevel(loudest)
+    for name in _SPOKEN:
+        logging.getLogger(name).setLevel(max(logging.INFO, logging.getLevelNamesMapping()[level.upper()]))
+    for name in _SILENT:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    # DBOS adds a console handler of its own, and stops propagation, unless its logger has one already.
+    logging.getLogger("dbos").addHandler(logging.NullHandler())
+
+
+class _Time:
+    """Stamps entries. A clock that logs while it is asked must not be asked again: the last instant is good enough then."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._asked = threading.local()
+        self._last = ""
+
+    def __call__(self, logger: object, method: str, event: Event) -> Event:
+        del logger, method
+        if not getattr(self._asked, "now", False):
+            self._asked.now = True
+            try:
+                self._last = self._clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            except Exception:  # noqa: BLE001, S110 - a clock that cannot be reached must not silence the error that says so
+                pass
+            finally:
+                self._asked.now = False
+        event["timestamp"] = self._last
+        return event
+
+
+def _redact(logger: object, method: str, event: Event) -> Mapping[str, Any]:
+    del logger, method
+    return {name: redactor.value(value, name) for name, value in event.items()}
+
+
+def _renderer(*, readable: bool, colours: bool) -> structlog.typing.Processor:
+    if readable:
+        # Plain tracebacks: the rich form prints local variables, which is where values are.
+        return structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=structlog.dev.plain_traceback, pad_event_to=0)
+    return structlog.processors.JSONRenderer(sort_keys=True)

@@ -1,0 +1,199 @@
+"""The composition root: settings become an application by plain constructor calls, and nothing else happens here.
+
+Nothing is contacted until the application is asked for something.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from threading import Lock
+
+from rotator.application import Application, Rulebook
+from rotator.audit.limits import Limits
+from rotator.audit.policies import WAIVERS_FILE, default_policy_directory, load_policies
+from rotator.audit.waivers import load_waivers
+from rotator.azure.containergroups import ContainerGroups
+from rotator.azure.directory import EntraDirectory
+from rotator.azure.identity import token_credential
+from rotator.azure.pacing import WritePacer
+from rotator.azure.registries import AzureRegistryCatalog
+from rotator.azure.usage import LoginEvents, NullUsageLog
+from rotator.azure.values import StoredValues
+from rotator.azure.vault import KeyVault
+from rotator.clients.arm import Arm
+from rotator.clients.aws import EcrLogins, WebIdentityRole
+from rotator.clients.clock import SandboxClock, SystemClock
+from rotator.clients.graph import Graph
+from rotator.clients.logs import Logs
+from rotator.clients.network import Network
+from rotator.clients.pulls import PullProbe
+from rotator.config import RotationSettings, Settings
+from rotator.drivers import Dependencies, build_drivers
+from rotator.history.record import History
+from rotator.inventory.classify import KnownHosts
+from rotator.inventory.gather import Readers
+from rotator.inventory.scope import Scope
+from rotator.model.arm import ArmId
+from rotator.model.credential import PrincipalKind
+from rotator.model.secret import Secret
+from rotator.ports import Clock, Observer
+from rotator.rotation.context import Context
+from rotator.rotation.durable import Journal
+from rotator.rotation.rules import Rules
+from rotator.telemetry.metrics import Metrics
+
+
+def build(settings: Settings, observers: Sequence[Observer] = ()) -> Application:
+    """Return the application that the settings describe. Raises ConfigError for what cannot be built."""
+    network = Network(resolve=settings.network.resolve, ca_file=settings.network.ca_file)
+    clock = _clock(settings, network)
+    metrics = Metrics(max_age=_max_ages(settings.rotation))
+    endpoints = settings.endpoints
+    credential = token_credential(
+        settings.identity.kind,
+        tenant_id=settings.tenant_id,
+        client_id=settings.identity.client_id,
+        clock=clock,
+        network=network,
+        authority=endpoints.authority,
+        observe=metrics.request,
+    )
+    arm = Arm(credential, endpoints.resource_manager, endpoints.resource_manager, network, clock, metrics.request)
+    graph = Graph(credential, endpoints.graph, network, clock, metrics.request)
+    vault = KeyVault(str(settings.vault.url).rstrip("/"), credential, network, clock, metrics.request)
+    platform = ContainerGroups(arm, clock, WritePacer(clock), api_version=settings.container_instances.api_version)
+    values = StoredValues(vault, arm)
+    usage = (
+        LoginEvents(
+            Logs(credential, endpoints.logs, network, clock, metrics.request),
+            settings.usage_log.workspace_id,
+            clock,
+            settings.usage_log.ingestion,
+        )
+        if settings.usage_log
+        else NullUsageLog()
+    )
+    directory = EntraDirectory(graph)
+    dependencies = Dependencies(
+        arm=arm,
+        graph=graph,
+        clock=clock,
+        pulls=PullProbe(network),
+        directory=directory,
+        logins=EcrLogins(
+            clock,
+            roles={one.registry: WebIdentityRole(role_arn=one.role_arn, audience=one.audience) for one in settings.aws.roles},
+            web_identity=lambda audience: Secret(credential.get_token(f"{audience}/.default").token),
+            profile=settings.aws.profile,
+            endpoint_url=settings.aws.endpoint_url,
+            ca_file=settings.network.ca_file,
+        ),
+    )
+    history = History(_history_url(settings), clock)
+    context = Context(
+        clock=clock,
+        drivers=build_drivers(dependencies),
+        vault=vault,
+        platform=platform,
+        values=values,
+        usage=usage,
+        claims=_LocalClaims(),
+        observer=history,
+        rules=_rules(settings.rotation),
+    )
+    return Application(
+        clock=clock,
+        scope=Scope(
+            subscriptions=settings.scope.subscriptions,
+            resource_groups=settings.scope.resource_groups,
+            tags=settings.scope.tags,
+        ),
+        hosts=KnownHosts(
+            acr_suffixes=endpoints.registry_suffixes,
+            gitlab=settings.registries.gitlab_hosts,
+            quay=settings.registries.quay_hosts,
+        ),
+        readers=Readers(
+            clock=clock,
+            groups=platform,
+            registries=AzureRegistryCatalog(
+                credential, endpoints.resource_manager, endpoints.resource_manager, network, clock, metrics.request
+            ),
+            directory=directory,
+            vault=vault,
+            values=values,
+        ),
+        values=values,
+        rulebook=lambda: rulebook(settings),
+        context=context,
+        journal=_journal(settings),
+        history=history,
+        metrics=metrics,
+        observers=(history, metrics, *observers),
+    )
+
+
+def rulebook(settings: Settings) -> Rulebook:
+    """Load the policies and waivers that the settings name. Raises PolicyError with file and line."""
+    built_in = default_policy_directory()
+    directories = (*((built_in,) if settings.policies.built_in else ()), *settings.policies.directories)
+    rotation = settings.rotation
+    return Rulebook(
+        policies=load_policies(directories),
+        waivers=load_waivers(settings.policies.waivers or built_in / WAIVERS_FILE),
+        limits=Limits(
+            expiring_within=rotation.default_renew_before,
+            expiring_within_of=rotation.renew_before,
+            default_max_age=rotation.default_max_age,
+            max_age=rotation.max_age,
+            slots=rotation.slots,
+            registry_suffixes=settings.endpoints.registry_suffixes,
+        ),
+    )
+
+
+class _LocalClaims:
+    """Keeps `rotator.ports.GroupClaims` within one process: one lock a group."""
+
+    def __init__(self) -> None:
+        self._guard = Lock()
+        self._locks: dict[str, Lock] = {}
+
+    @contextmanager
+    def claim(self, group: ArmId) -> Iterator[None]:
+        """Own the group until the block ends."""
+        with self._guard:
+            lock = self._locks.setdefault(group.key, Lock())
+        with lock:
+            yield
+
+
+def _clock(settings: Settings, network: Network) -> Clock:
+    return SandboxClock(settings.clock.control_url, network) if settings.clock.control_url else SystemClock()
+
+
+def _rules(chosen: RotationSettings) -> Rules:
+    return Rules(**{name: getattr(chosen, name) for name in Rules.__dataclass_fields__})
+
+
+def _max_ages(chosen: RotationSettings) -> Mapping[PrincipalKind, timedelta]:
+    rules = _rules(chosen)
+    return {kind: rules.max_age_of(kind) for kind in PrincipalKind}
+
+
+def _journal(settings: Settings) -> Journal:
+    if settings.state.journal_url:
+        return Journal(settings.state.journal_url, lock=None)
+    path = _state_file(settings, "journal.sqlite")
+    return Journal(f"sqlite:///{path}", lock=path.with_suffix(".sqlite.lock"))
+
+
+def _history_url(settings: Settings) -> str:
+    return settings.state.history_url or f"sqlite:///{_state_file(settings, 'history.sqlite')}"
+
+
+def _state_file(settings: Settings, name: str) -> Path:
+    directory = settings.state.directory.expanduser().resolve()
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory / name

@@ -1,0 +1,253 @@
+"""What every driver promises, over the table of drivers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+
+from rotator.drivers import DRIVERS
+from rotator.model.credential import Credential, Handle, Overlap, Principal, PrincipalKind, RetireMode
+from rotator.model.errors import Indeterminate, NotFound, Rejected, VerificationFailed
+from rotator.model.image import ImageReference
+from rotator.model.secret import Secret
+from rotator.ports import RegistryDriver
+from rotator.sandbox.estates.builder import ECR_SERVER
+from tests.contract.groups.conftest import Cloud
+
+MARKER = "rot-1a2b3c"
+TTL = timedelta(days=90)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A principal of the demo estate, an image that it may pull, and how to find what it pulls with now."""
+
+    principal: Principal
+    image: str
+    free_slot: str = ""
+    forbidden: str = ""
+
+
+def subject(cloud: Cloud, kind: PrincipalKind) -> Subject:
+    world = cloud.sandbox.world
+    main = next(one for one in world.registries.acr.values() if one.name == "contosoplatform")
+    if kind is PrincipalKind.ACR_TOKEN:
+        token = Principal(kind=kind, registry=main.login_server, name="aci-web-pull", resource_id=main.id)
+        return Subject(
+            principal=token,
+            image=f"{main.login_server}/platform/web:v1",
+            free_slot="password2",
+            forbidden=f"{main.login_server}/payments/ledger:v1",
+        )
+    if kind is PrincipalKind.ENTRA_APP:
+        app = next(one for one in world.graph.applications() if one.display_name == "sp-aci-billing")
+        return Subject(
+            principal=Principal(kind=kind, registry="entra", name=app.app_id), image=f"{main.login_server}/payments/billing:v1"
+        )
+    return Subject(principal=Principal(kind=kind, registry=ECR_SERVER, name="AWS"), image=f"{ECR_SERVER}/analytics/scorer:v1")
+
+
+def images(*texts: str) -> list[ImageReference]:
+    return [ImageReference.parse(text) for text in texts]
+
+
+def settle(cloud: Cloud, driver: RegistryDriver) -> None:
+    cloud.clock.sleep(driver.traits.propagation + timedelta(seconds=5))
+
+
+def works(driver: RegistryDriver, credential: Credential, secret: Secret, image: str) -> bool:
+    """Whether the secret pulls at every replica: each probe may meet another one."""
+    try:
+        for _ in range(8):
+            driver.verify(credential, secret, images(image))
+    except VerificationFailed:
+        return False
+    return True
+
+
+kinds = pytest.mark.parametrize("kind", sorted(DRIVERS))
+
+
+@kinds
+def test_a_new_secret_works_beside_the_old_one_until_that_is_retired(cloud: Cloud, kind: PrincipalKind) -> None:
+    driver, which = cloud.drivers[kind], subject(cloud, kind)
+    assert driver.kind is kind
+    first, old = driver.issue(which.principal, "rot-first", TTL, which.free_slot)
+    settle(cloud, driver)
+    assert works(driver, first, old, which.image)
+
+    other = {"": "", "password1": "password2", "password2": "password1"}[which.free_slot]
+    second, new = driver.issue(which.principal, MARKER, TTL, other)
+    settle(cloud, driver)
+    assert new.reveal() != old.reveal()
+    assert works(driver, second, new, which.image)
+    assert works(driver, first, old, which.image)
+
+    driver.retire(first.handle)
+    driver.retire(first.handle)
+    settle(cloud, driver)
+    assert works(driver, second, new, which.image)
+    assert works(driver, first, old, which.image) == (driver.traits.retire is RetireMode.BY_ITSELF)
+
+
+@kinds
+def test_what_was_issued_is_what_inspect_lists(cloud: Cloud, kind: PrincipalKind) -> None:
+    driver, which = cloud.drivers[kind], subject(cloud, kind)
+    before = {one.handle.id for one in driver.inspect(which.principal)}
+    made, _ = driver.issue(which.principal, MARKER, TTL, which.free_slot)
+    after = {one.handle.id: one for one in driver.inspect(which.principal)}
+
+    if driver.traits.overlap is Overlap.LEASES:
+        assert after == {}
+        assert made.expires_at is not None
+        assert driver.traits.lease_ttl is not None
+        assert abs(made.expires_at - cloud.clock.now() - driver.traits.lease_ttl) < timedelta(minutes=5)
+        return
+    assert set(after) - before == {made.handle.id}
+    listed = after[made.handle.id]
+    assert (listed.username, listed.expires_at, listed.handle.slot) == (made.username, made.expires_at, which.free_slot)
+    assert made.expires_at is not None
+    assert abs(made.expires_at - cloud.clock.now() - TTL) < timedelta(minutes=5)
+    if driver.traits.overlap is Overlap.MANY:
+        assert listed.handle.marker == MARKER
+    driver.retire(made.handle)
+    assert {one.handle.id for one in driver.inspect(which.principal)} == before
+
+
+@kinds
+def test_a_wrong_secret_is_refused_with_the_image_and_without_the_secret(cloud: Cloud, kind: PrincipalKind) -> None:
+    driver, which = cloud.drivers[kind], subject(cloud, kind)
+    wrong = Secret("wrong-horse-battery")
+    made = Credential(handle=Handle(principal=which.principal, id="x"), username=which.principal.name)
+    with pytest.raises(VerificationFailed) as caught:
+        driver.verify(made, wrong, images(which.image))
+    assert which.image in str(caught.value)
+    assert "does not accept the credential" in str(caught.value)
+    assert wrong.reveal() not in f"{caught.value} {caught.value.advice} {caught.value.__dict__}"
+
+
+@kinds
+def test_an_image_that_does_not_exist_is_not_found(cloud: Cloud, kind: PrincipalKind) -> None:
+    driver, which = cloud.drivers[kind], subject(cloud, kind)
+    made, secret = driver.issue(which.principal, MARKER, TTL, which.free_slot)
+    settle(cloud, driver)
+    with pytest.raises(NotFound, match="v99"):
+        driver.verify(made, secret, images(which.image, which.image.replace(":v1", ":v99")))
+
+
+def test_an_image_that_the_principal_may_not_read_is_named(cloud: Cloud) -> None:
+    driver, which = cloud.drivers[PrincipalKind.ACR_TOKEN], subject(cloud, PrincipalKind.ACR_TOKEN)
+    made, secret = driver.issue(which.principal, MARKER, TTL, which.free_slot)
+    settle(cloud, driver)
+    with pytest.raises(VerificationFailed, match=r"does not let it pull .*/payments/ledger:v1"):
+        driver.verify(made, secret, images(which.forbidden))
+
+
+def test_filling_one_slot_leaves_the_other_alone(cloud: Cloud) -> None:
+    driver, which = cloud.drivers[PrincipalKind.ACR_TOKEN], subject(cloud, PrincipalKind.ACR_TOKEN)
+    before = {one.handle.slot: one for one in driver.inspect(which.principal)}
+    driver.issue(which.principal, MARKER, TTL, "password2")
+    after = {one.handle.slot: one for one in driver.inspect(which.principal)}
+    assert after["password1"] == before["password1"]
+    assert set(after) == {"password1", "password2"}
+
+
+def test_an_old_handle_does_not_end_what_came_into_its_slot_later(cloud: Cloud) -> None:
+    driver, which = cloud.drivers[PrincipalKind.ACR_TOKEN], subject(cloud, PrincipalKind.ACR_TOKEN)
+    first, _ = driver.issue(which.principal, MARKER, TTL, "password2")
+    settle(cloud, driver)
+    second, secret = driver.issue(which.principal, MARKER, TTL, "password2")
+    driver.retire(first.handle)
+    settle(cloud, driver)
+    assert works(driver, second, secret, which.image)
+
+
+def test_a_slot_that_the_token_does_not_have_is_rejected_before_anything_is_sent(cloud: Cloud) -> None:
+    driver, which = cloud.drivers[PrincipalKind.ACR_TOKEN], subject(cloud, PrincipalKind.ACR_TOKEN)
+    with pytest.raises(Rejected):
+        driver.issue(which.principal, MARKER, TTL, "")
+    assert cloud.requests("acr.generateCredentials") == 0
+
+
+def test_a_token_that_has_just_been_created_is_waited_for(cloud: Cloud) -> None:
+    driver, which = cloud.drivers[PrincipalKind.ACR_TOKEN], subject(cloud, PrincipalKind.ACR_TOKEN)
+    path = f"{which.principal.resource_id}/tokens/fresh"
+    scope_map = f"{which.principal.resource_id}/scopeMaps/aci-web-pull-map"
+    body = {"properties": {"scopeMapId": scope_map, "status": "enabled"}}
+    cloud.sandbox.world.arm.assign(
+        cloud.sandbox.estate.principal_id, "b24988ac-6180-42a0-ab88-20f7382dd24c", which.principal.resource_id
+    )
+    cloud.arm.send("PUT", path, "2025-11-01", body, service="container-registry", operation="create-token")
+    fresh = Principal(
+        kind=PrincipalKind.ACR_TOKEN, registry=which.principal.registry, name="fresh", resource_id=which.principal.resource_id
+    )
+    made, _ = driver.issue(fresh, MARKER, TTL, "password1")
+    assert made.handle.slot == "password1"
+
+
+LOST = {PrincipalKind.ACR_TOKEN: "acr.generateCredentials", PrincipalKind.ENTRA_APP: "graph.addPassword"}
+
+
+@pytest.mark.parametrize("kind", sorted(LOST))
+def test_a_lost_answer_to_issue_is_indeterminate_and_is_not_asked_again(cloud: Cloud, kind: PrincipalKind) -> None:
+    driver, which = cloud.drivers[kind], subject(cloud, kind)
+    cloud.break_(on=LOST[kind], drop_after=True)
+    with pytest.raises(Indeterminate):
+        driver.issue(which.principal, MARKER, TTL, which.free_slot)
+    assert cloud.requests(LOST[kind]) == 1
+    if kind is PrincipalKind.ENTRA_APP:
+        assert [one.handle.marker for one in driver.inspect(which.principal)].count(MARKER) == 1
+
+
+ENDS = {PrincipalKind.ACR_TOKEN: "acr.tokens.patch", PrincipalKind.ENTRA_APP: "graph.removePassword"}
+
+
+@pytest.mark.parametrize("fault", ["drop_before", "drop_after"])
+@pytest.mark.parametrize("kind", sorted(ENDS))
+def test_a_lost_answer_to_retire_is_looked_up(cloud: Cloud, kind: PrincipalKind, fault: str) -> None:
+    driver, which = cloud.drivers[kind], subject(cloud, kind)
+    made, _ = driver.issue(which.principal, MARKER, TTL, which.free_slot)
+    cloud.break_(on=ENDS[kind], nth=1, **{fault: True})
+    driver.retire(made.handle)
+    assert made.handle.id not in {one.handle.id for one in driver.inspect(which.principal)}
+
+
+def test_a_lost_answer_of_aws_is_asked_for_again(cloud: Cloud) -> None:
+    driver, which = cloud.drivers[PrincipalKind.ECR], subject(cloud, PrincipalKind.ECR)
+    cloud.break_(on="aws.call", every=2, drop_after=True)
+    made, secret = driver.issue(which.principal, MARKER, None, "")
+    assert works(driver, made, secret, which.image)
+
+
+@kinds
+def test_a_principal_that_is_gone(cloud: Cloud, kind: PrincipalKind) -> None:
+    driver, which = cloud.drivers[kind], subject(cloud, kind)
+    name = "00000000-0000-4000-8000-000000000001" if kind is PrincipalKind.ENTRA_APP else "nobody"
+    gone = Principal(kind=kind, registry=which.principal.registry, name=name, resource_id=which.principal.resource_id)
+    if driver.traits.overlap is Overlap.LEASES:
+        assert driver.inspect(gone) == ()
+        return
+    with pytest.raises(NotFound):
+        driver.inspect(gone)
+    slot = which.free_slot
+    driver.retire(Handle(principal=gone, id=f"{slot}@2026-01-01T00:00:00Z" if slot else "application/k", slot=slot))
+
+
+def test_a_service_principals_new_secret_goes_where_the_old_one_is(cloud: Cloud) -> None:
+    driver = cloud.drivers[PrincipalKind.ENTRA_APP]
+    for name, where in (("sp-aci-invoices", "servicePrincipal"), ("sp-aci-billing", "application")):
+        app = next(one for one in cloud.sandbox.world.graph.applications() if one.display_name == name)
+        principal = Principal(kind=PrincipalKind.ENTRA_APP, registry="entra", name=app.app_id)
+        made, _ = driver.issue(principal, MARKER, TTL, "")
+        assert made.handle.id.startswith(f"{where}/")
+
+
+def test_without_aws_settings_ecr_says_what_to_configure(start: Callable[..., Cloud]) -> None:
+    from rotator.drivers.ecr import EcrLease
+    from rotator.model.errors import ConfigError
+
+    cloud = start()
+    driver = EcrLease(None, cloud.pulls, cloud.clock)
+    with pytest.raises(ConfigError, match="not configured"):
+        driver.issue(subject(cloud, PrincipalKind.ECR).principal, MARKER, None, "")
