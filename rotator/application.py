@@ -3,6 +3,7 @@ by the service.
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -25,6 +26,7 @@ from rotator.rotation.context import Context
 from rotator.rotation.durable import Journal
 from rotator.rotation.finish import end_orphan
 from rotator.rotation.plan import make_plan
+from rotator.rotation.workflow import finish_off
 from rotator.telemetry.metrics import Metrics
 
 
@@ -87,7 +89,8 @@ class Application:
     def plan(self, estate: Estate, only: Sequence[str] = (), *, force: bool = False) -> Plan:
         """Decide what is due. Nothing is touched."""
         traits = {kind: driver.traits for kind, driver in self._context.drivers.items()}
-        return make_plan(estate, traits, self._context.rules, self.clock.now(), only=only, force=force)
+        vault = self._context.vault.address
+        return make_plan(estate, traits, self._context.rules, self.clock.now(), vault=vault, only=only, force=force)
 
     def rotate(self, plan: Plan, progress: Observer | None = None) -> tuple[RotationOutcome, ...]:
         """Carry a plan out: first what an earlier process left unfinished, then what waits for its end, then what is due.
@@ -95,17 +98,20 @@ class Application:
         Raises AlreadyRunning when another process works on the same journal; everything else is in the outcomes.
         """
         context = replace(self._context, observer=_Everyone((*self._observers, *([progress] if progress else []))))
-        run = f"{plan.made_at:%Y%m%dT%H%M%S%fZ}"
+        # This run's own instant, not the plan's: a saved plan may be carried out a second time.
+        run = f"{self.clock.now():%Y%m%dT%H%M%S%fZ}"
         parallel = context.rules.max_parallel
         with self._journal.opened(context) as journal:
             resumed = journal.carried_on()
-            done = {outcome.rotation for outcome in resumed}
-            orphans = tuple(_end_orphan(context, handle) for handle in plan.orphans)
-            ending = [one for one in plan.retirements if one.due(context.clock.now()) and one.rotation not in done]
-            ended = journal.retire(ending, run, parallel)
-            rotated = journal.rotate([one for one in plan.due if one.rotation not in done], run, parallel)
-        held = tuple(_held(item, self.clock) for item in plan.items if item.held and item.rotation not in done)
-        outcomes = (*resumed, *orphans, *ended, *rotated, *held)
+            # The plan knows nothing of what has just been carried on, so it is out of date for these; the next run has a new one.
+            stale = {outcome.principal for outcome in resumed}
+            orphans = [_end_orphan(context, handle) for handle in plan.orphans if handle.principal not in stale]
+            due = [one for one in plan.retirements if one.due(context.clock.now()) and one.principal not in stale]
+            with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="retirement") as pool:
+                ended = tuple(pool.map(lambda one: finish_off(context, one), due))
+            rotated = journal.rotate([one for one in plan.due if one.principal not in stale], run, parallel)
+        held = [_held(item, self.clock) for item in plan.items if item.held and item.principal not in stale]
+        outcomes = (*resumed, *(one for one in orphans if one is not None), *ended, *rotated, *held)
         self.history.record_outcomes(outcomes)
         self.metrics.record_outcomes(outcomes, plan)
         return outcomes
@@ -144,7 +150,7 @@ class _Everyone:
                 observer.notice(event)
 
 
-def _end_orphan(context: Context, handle: Handle) -> RotationOutcome:
+def _end_orphan(context: Context, handle: Handle) -> RotationOutcome | None:
     outcome = RotationOutcome(
         rotation=handle.marker,
         principal=handle.principal,
@@ -154,7 +160,8 @@ def _end_orphan(context: Context, handle: Handle) -> RotationOutcome:
         detail=f"ended {handle.id}, a secret that nobody owned",
     )
     try:
-        end_orphan(context, handle)
+        if not end_orphan(context, handle):
+            return None
     except RotatorError as error:
         outcome = replace(outcome, result=Result.FAILED, detail=error.message, code=error.code)
     return replace(outcome, ended_at=context.clock.now())

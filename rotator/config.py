@@ -8,12 +8,12 @@ import difflib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, HttpUrl, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from rotator.configtext import Duration, nearest, parse_duration, position_of
@@ -200,6 +200,17 @@ class Schedule(Section):
     rotate: str = "23 2 * * *"
     jitter: Duration = timedelta(minutes=5)
 
+    @field_validator("audit", "rotate")
+    @classmethod
+    def _is_cron(cls, text: str) -> str:
+        from apscheduler.triggers.cron import CronTrigger
+
+        try:
+            CronTrigger.from_crontab(text)
+        except ValueError as error:
+            raise ValueError(f"{text!r} is no cron expression of five fields: {error}") from None
+        return text
+
 
 class State(Section):
     """What is remembered between runs. All of it may be lost without harm: the vault is the truth."""
@@ -221,6 +232,8 @@ class ContainerInstances(Section):
 
     api_version: Annotated[
         str,
+        # YAML reads an unquoted 2026-07-01 as a date.
+        BeforeValidator(lambda given: given.isoformat() if isinstance(given, date) else given),
         Field(pattern=r"^\d{4}-\d{2}-\d{2}(-preview)?$", description="an older one would drop newer properties on a redeploy"),
     ] = "2026-07-01"
 

@@ -31,31 +31,40 @@ class Clock(Protocol):
 
 
 class RegistryDriver(Protocol):
-    """One kind of credential: how to look at, make, try and end its secrets. Calls address the handle, never the configuration."""
+    """One kind of credential: how to look at, make, try and end its secrets. Calls name the handle, never the configuration."""
 
     kind: PrincipalKind
     traits: Traits
 
     def inspect(self, principal: Principal) -> tuple[Credential, ...]:
-        """Return every live or expired secret that the service lists for the principal; NotFound when it has no such principal."""
+        """Return every live or expired secret that the service lists for the principal.
+
+        A service that lists none (ECR) gives none. Raises NotFound when it has no such principal.
+        """
         ...
 
     def issue(self, principal: Principal, marker: str, ttl: timedelta | None, slot: str) -> tuple[Credential, Secret]:
         """Make a new secret and return it; the only place where a value enters the program.
 
-        `slot` names the slot to fill where the kind has slots. Raises Indeterminate when no answer came.
+        `slot` names the slot to fill where the kind has slots. Raises Indeterminate when no answer came: there may be a secret
+        that nobody knows. ConfigError, before anything is sent, when this kind is not configured.
         """
         ...
 
     def verify(self, credential: Credential, secret: Secret, images: Sequence[ImageReference]) -> None:
         """Pull for real: authenticate and ask for each image's manifest over a fresh connection.
 
-        Raises VerificationFailed, naming the image, when the secret is not accepted or may not read it.
+        Raises, each naming the image: VerificationFailed when the secret is not accepted or may not read it; NotFound when the
+        registry has no such image for this principal, which says nothing against the secret; Throttled or Unavailable when the
+        registry cannot tell.
         """
         ...
 
     def retire(self, handle: Handle) -> None:
-        """End the secret. Already gone is success; never touches another secret of the principal."""
+        """End the secret. Already gone is success; never touches another secret of the principal.
+
+        Raises Indeterminate when no answer came and looking did not tell either.
+        """
         ...
 
 
@@ -89,9 +98,7 @@ class SecretStore(Protocol):
         """Add a version. Raises Conflict when the name is soft-deleted, Indeterminate when no answer came."""
         ...
 
-    def annotate(
-        self, name: str, version: str, *, tags: Mapping[str, str], enabled: bool | None = None
-    ) -> StoredSecret:
+    def annotate(self, name: str, version: str, *, tags: Mapping[str, str], enabled: bool | None = None) -> StoredSecret:
         """Replace the tags of a version, and its enabled switch when given; the value stays."""
         ...
 
@@ -124,20 +131,30 @@ class GroupPlatform(Protocol):
         tags: Mapping[str, str],
         usernames: Mapping[str, str],
     ) -> None:
-        """Put the group again with every write-only field filled from `values` and `tags` added; returns when Azure says it is done.
+        """Put the group again, every write-only field filled from `values`, `tags` added; returns when Azure says it is done.
 
-        `usernames` replaces the user name of registry entries (by host) where it changes. Raises Held, naming the
-        fields, when `values` leaves one of `group.write_only` out: nothing is sent then. Raises Conflict for a group in
-        transition, Rejected with Azure's code (`InaccessibleImage`, `InvalidContainerGroupUpdate`, ...) otherwise.
+        `usernames` replaces the user name of registry entries (by host) where it changes. What was changed in the group since
+        it was read stays changed. Raises:
+
+        - Held, naming the fields, when `values` leaves one of the group's write-only fields out: nothing was sent.
+        - Conflict for a group that stays in transition, NotFound for one that is gone, Denied: nothing changed.
+        - Rejected with Azure's code (`InaccessibleImage`, `InvalidContainerGroupUpdate`, ...): Azure refused, nothing changed.
+        - Throttled or Unavailable: nothing changed, also after trying again.
+        - Indeterminate: Azure accepted the update and then failed to carry it out, or its end could not be learnt. The group
+          stores the new document, or may; whoever calls has something to put back.
         """
         ...
 
     def restart(self, group: ArmId) -> None:
-        """Restart every container of the group; returns when Azure says it is done. The images are pulled again."""
+        """Restart every container of the group; returns when Azure says it is done. The images are pulled again.
+
+        Raises Conflict for a group that stays in transition, Rejected with Azure's code when it refused or the restart failed,
+        Indeterminate without an answer.
+        """
         ...
 
     def tag(self, group: ContainerGroup, tags: Mapping[str, str]) -> None:
-        """Add tags without a restart."""
+        """Add tags without a restart; those that the group has by now stay."""
         ...
 
     def health(self, group: ArmId, since: datetime) -> Health:

@@ -15,6 +15,7 @@ from rotator.audit.policies import WAIVERS_FILE, default_policy_directory, load_
 from rotator.audit.waivers import load_waivers
 from rotator.azure.containergroups import ContainerGroups
 from rotator.azure.directory import EntraDirectory
+from rotator.azure.groupclient import GroupClient
 from rotator.azure.identity import token_credential
 from rotator.azure.pacing import WritePacer
 from rotator.azure.registries import AzureRegistryCatalog
@@ -62,8 +63,17 @@ def build(settings: Settings, observers: Sequence[Observer] = ()) -> Application
     arm = Arm(credential, endpoints.resource_manager, endpoints.resource_manager, network, clock, metrics.request)
     graph = Graph(credential, endpoints.graph, network, clock, metrics.request)
     vault = KeyVault(str(settings.vault.url).rstrip("/"), credential, network, clock, metrics.request)
-    platform = ContainerGroups(arm, clock, WritePacer(clock), api_version=settings.container_instances.api_version)
-    values = StoredValues(vault, arm)
+    groups = GroupClient(
+        credential,
+        endpoints.resource_manager,
+        endpoints.resource_manager,
+        network,
+        clock,
+        metrics.request,
+        api_version=settings.container_instances.api_version,
+    )
+    platform = ContainerGroups(groups, arm, clock, WritePacer(clock))
+    values = StoredValues(vault, arm, subscriptions=settings.scope.subscriptions)
     usage = (
         LoginEvents(
             Logs(credential, endpoints.logs, network, clock, metrics.request),
@@ -79,7 +89,7 @@ def build(settings: Settings, observers: Sequence[Observer] = ()) -> Application
         arm=arm,
         graph=graph,
         clock=clock,
-        pulls=PullProbe(network),
+        pulls=PullProbe(network, metrics.request),
         directory=directory,
         logins=EcrLogins(
             clock,

@@ -1,41 +1,86 @@
-"""A cloud in a few dictionaries, behind the ports: for tests of the rotation that need thousands of schedules.
+"""A cloud in a few dictionaries: for tests of the rotation that need thousands of schedules. Its ports are in `memoryports`.
 
-It keeps the two rules that matter: a credential works from a while after it was made until it is ended, and a group pulls
-with the very value that it stores. `watch()` is called at every effect and remembers groups that could not have pulled.
+It keeps the rules that matter: a credential works from a while after it was made until it is ended; a group pulls with the very
+value that it stores, or with what the vault holds where it only refers to it; a lost answer may hide an effect. After every
+effect `watch` remembers groups that could not have pulled.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 
 from rotator.model.arm import ArmId
-from rotator.model.credential import (
-    Credential,
-    Handle,
-    Overlap,
-    Principal,
-    PrincipalKind,
-    RetireMode,
-    Traits,
-)
-from rotator.model.errors import Held, NotFound, Rejected, VerificationFailed
-from rotator.model.estate import Estate, PrincipalRecord, Registry, StoredSecret
-from rotator.model.group import Binding, ContainerGroup, GroupState, Inline, WriteOnlyField
+from rotator.model.credential import Handle, Overlap, Principal, PrincipalKind, RetireMode, Traits
+from rotator.model.errors import Conflict, Denied, Indeterminate, RotatorError, Throttled, Unavailable
+from rotator.model.estate import StoredSecret
+from rotator.model.group import Binding, ContainerGroup, GroupState, Inline, VaultReference, WriteOnlyField
 from rotator.model.image import ImageReference
 from rotator.model.rotation import RotationEvent
-from rotator.model.secret import Secret
-from rotator.ports import Drain, Health, Usage
-from rotator.rotation.context import Context
-from rotator.rotation.rules import Rules
 
 START = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
-SERVER = "demo.azurecr.io"
+VAULT = "https://kv.vault.azure.net"
 PROPAGATION = timedelta(seconds=60)
+LEASE = timedelta(hours=12)
+
+TOKEN = Principal(kind=PrincipalKind.ACR_TOKEN, registry="demo.azurecr.io", name="pull", resource_id="/registries/demo")
+APP = Principal(kind=PrincipalKind.ENTRA_APP, registry="entra", name="5f0d9a3e-1111-4222-8333-444455556666")
+AWS = Principal(kind=PrincipalKind.ECR, registry="123456789012.dkr.ecr.eu-west-1.amazonaws.com", name="AWS")
+PRINCIPALS = {Overlap.TWO_SLOTS: TOKEN, Overlap.MANY: APP, Overlap.LEASES: AWS}
+SECRETS = {TOKEN: "pull-demo", APP: "pull-shared", AWS: "pull-aws"}
+HOSTS = {TOKEN: TOKEN.registry, APP: "shared.azurecr.io", AWS: AWS.registry}
+TRAITS = {
+    TOKEN.kind: Traits(
+        overlap=Overlap.TWO_SLOTS,
+        retire=RetireMode.EXPLICIT,
+        propagation=PROPAGATION,
+        propagation_limit=timedelta(minutes=3),
+    ),
+    APP.kind: Traits(
+        overlap=Overlap.MANY, retire=RetireMode.EXPLICIT, propagation=PROPAGATION, propagation_limit=timedelta(minutes=3)
+    ),
+    AWS.kind: Traits(
+        overlap=Overlap.LEASES,
+        retire=RetireMode.BY_ITSELF,
+        propagation=timedelta(0),
+        propagation_limit=timedelta(seconds=30),
+        lease_ttl=LEASE,
+    ),
+}
 
 
-class Crash(BaseException):  # noqa: N818 - the end of a process, not an error
+class Crash(BaseException):
     """The process died."""
+
+
+class Fault(Enum):
+    """What goes wrong with one call that changes something."""
+
+    CRASH_BEFORE = "the process dies before the effect"
+    CRASH_AFTER = "the process dies after the effect"
+    LOST_BEFORE = "no answer, no effect"
+    LOST_AFTER = "no answer, but the effect"
+    THROTTLED = "throttled"
+    UNAVAILABLE = "unavailable"
+    DENIED = "denied"
+    CONFLICT = "conflict"
+
+
+def failure(fault: Fault, what: str) -> RotatorError | Crash:
+    match fault:
+        case Fault.CRASH_BEFORE | Fault.CRASH_AFTER:
+            return Crash(what)
+        case Fault.LOST_BEFORE | Fault.LOST_AFTER:
+            return Indeterminate(f"no answer to {what}", api="memory", operation="effect")
+        case Fault.THROTTLED:
+            return Throttled(f"{what} was throttled", api="memory", operation="effect")
+        case Fault.UNAVAILABLE:
+            return Unavailable(f"{what} could not be asked", api="memory", operation="effect")
+        case Fault.DENIED:
+            return Denied(f"{what} is not allowed", api="memory", operation="effect", needs="a role")
+        case Fault.CONFLICT:
+            return Conflict(f"{what} is busy", api="memory", operation="effect")
 
 
 class MemoryClock:
@@ -67,68 +112,146 @@ class StoredVersion:
 
 @dataclass
 class MemoryCloud:
-    """Everything remote. `effects` counts what was done; `crash_at` makes the process die right after that effect."""
+    """Everything remote. `faults` strike at the numbers of calls that change something, `blind` at those of calls that read.
+
+    `lagging` holds ids of handles that the registry does not list although they are there. `principal` is the one that most
+    tests are about; the other kinds are there too.
+    """
 
     overlap: Overlap = Overlap.TWO_SLOTS
     clock: MemoryClock = field(default_factory=MemoryClock)
     issued: list[Issued] = field(default_factory=list)
     vault: dict[str, list[StoredVersion]] = field(default_factory=dict)
     groups: dict[str, ContainerGroup] = field(default_factory=dict)
-    passwords: dict[str, str] = field(default_factory=dict)
+    passwords: dict[tuple[str, str], str] = field(default_factory=dict)
+    pulled_at: dict[str, datetime] = field(default_factory=dict)
     sick: set[str] = field(default_factory=set)
+    refused: set[str] = field(default_factory=set)
     missing_images: set[str] = field(default_factory=set)
+    lagging: set[str] = field(default_factory=set)
     outages: list[tuple[str, str]] = field(default_factory=list)
     redeploys: list[str] = field(default_factory=list)
+    restarts: list[str] = field(default_factory=list)
     events: list[RotationEvent] = field(default_factory=list)
+    faults: dict[int, Fault] = field(default_factory=dict)
+    blind: set[int] = field(default_factory=set)
     effects: int = 0
-    crash_at: int | None = None
+    reads: int = 0
     serial: int = 0
 
-    principal = Principal(kind=PrincipalKind.ACR_TOKEN, registry=SERVER, name="pull", resource_id="/registries/demo")
+    @property
+    def principal(self) -> Principal:
+        return PRINCIPALS[self.overlap]
 
     @property
-    def traits(self) -> Traits:
-        return Traits(
-            overlap=self.overlap,
-            retire=RetireMode.EXPLICIT,
-            propagation=PROPAGATION,
-            propagation_limit=timedelta(minutes=3),
-        )
+    def secret_name(self) -> str:
+        return SECRETS[self.principal]
 
-    def effect(self, what: str) -> None:
+    @contextmanager
+    def effect(self, what: str) -> Iterator[None]:
+        """Around each change: something may go wrong before it or after it, and the watch looks at what it did."""
         self.effects += 1
+        fault = self.faults.pop(self.effects, None)
+        late = fault in {Fault.CRASH_AFTER, Fault.LOST_AFTER}
+        if fault is not None and not late:
+            raise failure(fault, what)
+        yield
         self.watch(what)
-        if self.crash_at == self.effects:
-            raise Crash(what)
+        if fault is not None:
+            raise failure(fault, what)
 
-    def accepts(self, value: str) -> bool:
+    def read(self, what: str) -> None:
+        """Before each look."""
+        self.reads += 1
+        if self.reads in self.blind:
+            raise failure(Fault.UNAVAILABLE, what)
+
+    # --- judging ---------------------------------------------------------------------------------------------------
+
+    def accepts(self, principal: Principal, value: str) -> bool:
         now = self.clock.now()
         return any(
-            one.value == value and not one.ended and one.works_from <= now and (one.expires_at is None or one.expires_at > now)
+            one.value == value
+            and one.handle.principal == principal
+            and not one.ended
+            and one.works_from <= now
+            and (one.expires_at is None or one.expires_at > now)
             for one in self.issued
         )
 
+    def stored(self, binding: Binding) -> str:
+        """The value that a group would present: its own, or the vault's."""
+        if not isinstance(binding.source, VaultReference):
+            return self.passwords[binding.group.key, binding.registry]
+        name, _, version = binding.source.secret_url.removeprefix(f"{VAULT}/secrets/").partition("/")
+        enabled = [one for one in self.vault.get(name, []) if one.secret.enabled]
+        found = [one for one in enabled if not version or one.secret.version == version]
+        return found[-1].value if found else "nothing"
+
+    def cannot_pull(self, group: ContainerGroup) -> list[str]:
+        return [
+            one.registry
+            for one in group.bindings
+            if one.principal is not None and one.images and not self.accepts(one.principal, self.stored(one))
+        ]
+
     def watch(self, what: str) -> None:
-        for name, value in self.passwords.items():
-            if not self.accepts(value):
-                self.outages.append((name, what))
+        """A stopped group needs its credential at its next start only, but none that is there may be taken from it."""
+        for group in self.groups.values():
+            self.outages += [(group.name, f"{registry} after {what}") for registry in self.cannot_pull(group)]
 
-    def live(self) -> list[Issued]:
-        return [one for one in self.issued if not one.ended and (one.expires_at is None or one.expires_at > self.clock.now())]
+    def live(self, principal: Principal | None = None) -> list[Issued]:
+        wanted, now = principal or self.principal, self.clock.now()
+        return [
+            one
+            for one in self.issued
+            if one.handle.principal == wanted and not one.ended and (one.expires_at is None or one.expires_at > now)
+        ]
 
-    # --- building -------------------------------------------------------------------------------------------------
+    def notice(self, event: RotationEvent) -> None:
+        self.events.append(event)
 
-    def plant(self, slot: str, *, age: timedelta, ttl: timedelta | None) -> Issued:
+    # --- building ---------------------------------------------------------------------------------------------------
+
+    def plant(
+        self, slot: str = "", *, age: timedelta, ttl: timedelta | None, principal: Principal | None = None, marker: str = ""
+    ) -> Issued:
+        """Make a secret as if it had been there before the test began."""
+        principal = principal or self.principal
         made_at = self.clock.now() - age
         self.serial += 1
-        handle = Handle(principal=self.principal, id=f"{slot}@{made_at:%Y-%m-%dT%H:%M:%SZ}", slot=slot)
-        one = Issued(f"planted-{self.serial}", handle, made_at, made_at, made_at + ttl if ttl else None)
+        ends_at = made_at + ttl if ttl else None
+        if principal == TOKEN:
+            handle = Handle(principal=principal, id=f"{slot}@{made_at:%Y-%m-%dT%H:%M:%SZ}", slot=slot)
+        elif principal == AWS:
+            handle = Handle(principal=principal, id=f"lease@{ends_at:%Y-%m-%dT%H:%M:%SZ}")
+        else:
+            handle = Handle(principal=principal, id=f"application/key-{self.serial}", marker=marker)
+        one = Issued(f"planted-{self.serial}", handle, made_at, made_at, ends_at)
         self.issued.append(one)
         return one
 
-    def add_group(self, name: str, password: Issued, state: GroupState = GroupState.RUNNING) -> ArmId:
-        image = ImageReference(server=SERVER, repository=f"app/{name}", reference="1")
+    def add_group(
+        self, name: str, *passwords: Issued, state: GroupState = GroupState.RUNNING, reads: str = "", version: str = ""
+    ) -> ArmId:
+        """Add a group that stores the passwords; with `reads`, it refers to that secret of the vault for the first of them."""
         identity = ArmId(f"/subscriptions/s/resourceGroups/g/providers/Microsoft.ContainerInstance/containerGroups/{name}")
+        bindings = []
+        for number, password in enumerate(passwords):
+            principal = password.handle.principal
+            host = HOSTS[principal]
+            url = f"{VAULT}/secrets/{reads}" + (f"/{version}" if version else "")
+            bindings.append(
+                Binding(
+                    group=identity,
+                    registry=host,
+                    source=VaultReference(principal.name, url, "id") if reads and not number else Inline(principal.name),
+                    images=(ImageReference(server=host, repository=f"app/{name}", reference="1"),),
+                    principal=principal,
+                )
+            )
+            self.passwords[identity.key, host] = password.value
+        inline = [one.registry for one in bindings if isinstance(one.source, Inline)]
         self.groups[identity.key] = ContainerGroup(
             id=identity,
             location="westeurope",
@@ -137,10 +260,8 @@ class MemoryCloud:
             provisioning_state="Succeeded",
             restart_policy="Always",
             os_type="Linux",
-            bindings=(
-                Binding(group=identity, registry=SERVER, source=Inline("pull"), images=(image,), principal=self.principal),
-            ),
-            write_only=(WriteOnlyField(f"imageRegistryCredentials/{SERVER}/password"),),
+            bindings=tuple(bindings),
+            write_only=tuple(WriteOnlyField(f"imageRegistryCredentials/{host}/password") for host in inline),
             identities=(),
             system_assigned=False,
             suspects=(),
@@ -148,214 +269,5 @@ class MemoryCloud:
             observed_at=self.clock.now(),
             body={},
         )
-        self.passwords[identity.key] = password.value
+        self.pulled_at[identity.key] = self.clock.now()
         return identity
-
-    def hold_in_vault(self, name: str, password: Issued) -> None:
-        tags = {
-            "rotator-principal": self.principal.id,
-            "rotator-handle": password.handle.id,
-            "rotator-issued": password.made_at.isoformat(),
-        }
-        MemoryVault(self).put(name, password.value, tags, password.expires_at, enabled=True)
-
-    def estate(self) -> Estate:
-        return Estate(
-            observed_at=self.clock.now(),
-            subscriptions=("s",),
-            groups=tuple(self.groups.values()),
-            registries=(
-                Registry(
-                    id=ArmId("/registries/demo"),
-                    name="demo",
-                    login_server=SERVER,
-                    location="westeurope",
-                    sku="Premium",
-                    admin_enabled=False,
-                    anonymous_pull=False,
-                    abac=False,
-                    public_access=True,
-                ),
-            ),
-            records={
-                self.principal: PrincipalRecord(principal=self.principal, credentials=MemoryDriver(self).inspect(self.principal))
-            },
-            secrets=tuple(versions[-1].secret for versions in self.vault.values()),
-            unsourced={},
-            unread=(),
-        )
-
-    def context(self, rules: Rules | None = None) -> Context:
-        return Context(
-            clock=self.clock,
-            drivers={PrincipalKind.ACR_TOKEN: MemoryDriver(self)},
-            vault=MemoryVault(self),
-            platform=MemoryPlatform(self),
-            values=NoValues(),
-            usage=QuietLog(),
-            claims=NoClaims(),
-            observer=self,
-            rules=rules or Rules(max_parallel=1, verify_pulls=2),
-        )
-
-    def notice(self, event: RotationEvent) -> None:
-        self.events.append(event)
-
-
-class MemoryDriver:
-    kind = PrincipalKind.ACR_TOKEN
-
-    def __init__(self, cloud: MemoryCloud) -> None:
-        self._cloud = cloud
-        self.traits = cloud.traits
-
-    def inspect(self, principal: Principal) -> tuple[Credential, ...]:
-        return tuple(
-            Credential(handle=one.handle, username="pull", issued_at=one.made_at, expires_at=one.expires_at)
-            for one in self._cloud.issued
-            if not one.ended
-        )
-
-    def issue(self, principal: Principal, marker: str, ttl: timedelta | None, slot: str) -> tuple[Credential, Secret]:
-        cloud = self._cloud
-        cloud.clock.sleep(timedelta(seconds=1))
-        cloud.serial += 1
-        now = cloud.clock.now()
-        if cloud.overlap is Overlap.TWO_SLOTS:
-            assert slot in {"password1", "password2"}
-            for one in cloud.issued:
-                if one.handle.slot == slot:
-                    one.ended = True
-            handle = Handle(principal=principal, id=f"{slot}@{now:%Y-%m-%dT%H:%M:%SZ}", slot=slot)
-        else:
-            handle = Handle(principal=principal, id=f"key-{cloud.serial}", marker=marker)
-        made = Issued(f"issued-{cloud.serial}", handle, now + PROPAGATION, now, now + ttl if ttl else None)
-        cloud.issued.append(made)
-        cloud.effect(f"issue {handle.id}")
-        return Credential(handle=handle, username="pull", issued_at=now, expires_at=made.expires_at), Secret(made.value)
-
-    def verify(self, credential: Credential, secret: Secret, images: Sequence[ImageReference]) -> None:
-        if not self._cloud.accepts(secret.reveal()):
-            raise VerificationFailed(f"{SERVER} does not accept {credential.handle.id}")
-        for image in images:
-            if image.repository in self._cloud.missing_images:
-                raise NotFound(f"{image} does not exist", api="registry", operation="manifest")
-
-    def retire(self, handle: Handle) -> None:
-        for one in self._cloud.issued:
-            if one.handle.id == handle.id and not one.ended:
-                one.ended = True
-                self._cloud.effect(f"retire {handle.id}")
-
-
-class MemoryVault:
-    address = "https://kv.vault.azure.net"
-
-    def __init__(self, cloud: MemoryCloud) -> None:
-        self._cloud = cloud
-
-    def put(self, name: str, value: str, tags: Mapping[str, str], expires_at: datetime | None, *, enabled: bool) -> StoredSecret:
-        versions = self._cloud.vault.setdefault(name, [])
-        stored = StoredSecret(
-            name=name,
-            version=f"v{len(versions) + 1}",
-            enabled=enabled,
-            tags=dict(tags),
-            created_at=self._cloud.clock.now(),
-            expires_at=expires_at,
-        )
-        versions.append(StoredVersion(stored, value))
-        return stored
-
-    def inventory(self) -> Iterator[StoredSecret]:
-        yield from (versions[-1].secret for versions in self._cloud.vault.values())
-
-    def look(self, name: str) -> StoredSecret | None:
-        versions = self._cloud.vault.get(name)
-        return versions[-1].secret if versions else None
-
-    def read(self, name: str, version: str = "") -> Secret:
-        for one in reversed(self._cloud.vault.get(name, [])):
-            if one.secret.version == version or (not version and one.secret.enabled):
-                if not one.secret.enabled:
-                    raise Rejected(f"{name} is disabled", api="vault", operation="read", reason="SecretDisabled")
-                return Secret(one.value)
-        raise NotFound(f"{name} is not in the vault", api="vault", operation="read")
-
-    def previous(self, name: str, before: str) -> StoredSecret | None:
-        older = [one.secret for one in self._cloud.vault.get(name, []) if int(one.secret.version[1:]) < int(before[1:])]
-        return next((one for one in reversed(older) if one.enabled), None)
-
-    def write(
-        self, name: str, secret: Secret, *, tags: Mapping[str, str], expires_at: datetime | None, enabled: bool = True
-    ) -> StoredSecret:
-        stored = self.put(name, secret.reveal(), tags, expires_at, enabled=enabled)
-        self._cloud.effect(f"write {name}")
-        return stored
-
-    def annotate(self, name: str, version: str, *, tags: Mapping[str, str], enabled: bool | None = None) -> StoredSecret:
-        for one in self._cloud.vault[name]:
-            if one.secret.version == version:
-                one.secret = replace(one.secret, tags=dict(tags), enabled=one.secret.enabled if enabled is None else enabled)
-                self._cloud.effect(f"annotate {name}")
-                return one.secret
-        raise NotFound(f"{name}/{version} is not in the vault", api="vault", operation="annotate")
-
-
-class MemoryPlatform:
-    def __init__(self, cloud: MemoryCloud) -> None:
-        self._cloud = cloud
-
-    def groups(self, subscription: str) -> Iterator[ContainerGroup]:
-        yield from self._cloud.groups.values()
-
-    def read(self, group: ArmId) -> ContainerGroup:
-        found = self._cloud.groups.get(group.key)
-        if found is None:
-            raise NotFound(f"{group.name} does not exist", api="container-instances", operation="read")
-        return found
-
-    def redeploy(
-        self,
-        group: ContainerGroup,
-        *,
-        values: Mapping[WriteOnlyField, Secret],
-        tags: Mapping[str, str],
-        usernames: Mapping[str, str],
-    ) -> None:
-        password = values[group.write_only[0]].reveal()
-        if not self._cloud.accepts(password):
-            raise Rejected("InaccessibleImage", api="container-instances", operation="redeploy", reason="InaccessibleImage")
-        self._cloud.groups[group.id.key] = replace(group, tags={**group.tags, **tags})
-        self._cloud.passwords[group.id.key] = password
-        self._cloud.redeploys.append(group.name)
-        self._cloud.effect(f"redeploy {group.name}")
-
-    def restart(self, group: ArmId) -> None:
-        raise AssertionError("no group here reads from the vault")
-
-    def tag(self, group: ContainerGroup, tags: Mapping[str, str]) -> None:
-        raise AssertionError("no group here reads from the vault")
-
-    def health(self, group: ArmId, since: datetime) -> Health:
-        sick = group.name in self._cloud.sick
-        return Health(healthy=not sick, settled=True, detail="the container exits at once" if sick else "running")
-
-
-class NoValues:
-    def locate(self, group: ContainerGroup, field: WriteOnlyField) -> str | None:
-        return None
-
-    def fetch(self, group: ContainerGroup, field: WriteOnlyField) -> Secret:
-        raise Held(f"{field.path} has no source", missing=(field.path,))
-
-
-class QuietLog:
-    def usage(self, principal: Principal, registries: Sequence[str], since: datetime) -> Usage:
-        return Usage(drain=Drain.ASSUMED)
-
-
-class NoClaims:
-    @contextmanager
-    def claim(self, group: ArmId) -> Iterator[None]:
-        yield

@@ -18,8 +18,6 @@ from rotator.model.policy import Subject, Verdict
 
 
 class _Value(Protocol):
-    def type(self) -> object: ...
-
     def value(self) -> object: ...
 
 
@@ -74,10 +72,11 @@ class Expression:
         `situation` comes from `situation()` for the same subject. A known fact that decides alone does so: `false && x` is a
         PASS whether or not x is known.
         """
-        result = self.program.eval(situation)
-        if result.type() != cel.Type.BOOL:
-            return Verdict.UNKNOWN
-        return Verdict.FAIL if result.value() else Verdict.PASS
+        # Compiled as a truth value, so anything else is the runtime's word that a fact is absent.
+        violated = self.program.eval(situation).value()
+        if violated is True:
+            return Verdict.FAIL
+        return Verdict.PASS if violated is False else Verdict.UNKNOWN
 
 
 def situation(subject: Subject, facts: Mapping[str, FactValue]) -> object:

@@ -5,11 +5,10 @@ from datetime import datetime
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic_core import ErrorDetails
 
 from rotator.audit.cases import instant_text
 from rotator.audit.facttable import FactValue
-from rotator.audit.yamltext import YamlText
+from rotator.audit.yamltext import Place, YamlText
 from rotator.model.errors import PolicyError
 from rotator.model.policy import Severity, Subject
 
@@ -71,13 +70,18 @@ def policy_text(text: YamlText) -> PolicyText:
     try:
         return PolicyText.model_validate(text.content)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        raise complaint(text, first, PolicyText) from None
+        raise complaint(text, error, PolicyText) from None
 
 
-def complaint(text: YamlText, details: ErrorDetails, model: type[BaseModel]) -> PolicyError:
-    """Turn one of pydantic's complaints into ours: the line, the key, and for an unknown key the nearest known one."""
-    place = details["loc"]
+def complaint(text: YamlText, error: ValidationError, model: type[BaseModel], inside: Place = ()) -> PolicyError:
+    """Turn pydantic's complaints into one of ours: the line, the key, and for an unknown key the nearest known one.
+
+    `inside` is the place of the validated part within the file; `model` is the whole file's. A mistyped key is both unknown
+    and missing: the unknown one, which stands in the file, is the one to show.
+    """
+    listed = error.errors(include_url=False, include_input=False, include_context=False)
+    details = min(listed, key=lambda one: one["type"] != "extra_forbidden")
+    place = (*inside, *details["loc"])
     key = str(place[-1]) if place else ""
     if details["type"] == "extra_forbidden":
         known = _keys_at(model, place[:-1])

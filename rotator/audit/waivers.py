@@ -86,9 +86,7 @@ def _read(text: YamlText, position: int, entry: object, taken: set[str]) -> Waiv
     try:
         said = _WaiverText.model_validate(entry)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        first["loc"] = (*place, *first["loc"])
-        wrong = complaint(text, first, _WaiverFile)
+        wrong = complaint(text, error, _WaiverFile, place)
         return BrokenWaiver(file=wrong.file, line=wrong.line, message=wrong.message)
     if said.id in taken:
         # Findings are told apart by the waiver's id; two of one name could not be.

@@ -1,4 +1,7 @@
-"""Container groups over Azure Resource Manager: the GroupPlatform."""
+"""Container groups over Azure Resource Manager: the GroupPlatform.
+
+Reading, tags and restarts go through the SDK (`rotator.azure.groupclient`, which says why the PUT does not).
+"""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -6,32 +9,28 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import TypedDict
+from typing import Any, TypedDict
 from urllib.parse import parse_qsl, urlsplit
 
 from rotator.azure.groupbody import in_transition, read_group
+from rotator.azure.groupclient import READ, SERVICE, WRITE, GroupClient
 from rotator.azure.health import assess
 from rotator.azure.pacing import Region, WritePacer
-from rotator.azure.redeploy import compose
+from rotator.azure.redeploy import compose, with_tags
 from rotator.azure.writeonly import Object, part
 from rotator.clients.arm import Arm
 from rotator.clients.operations import Patience, Poll, finished
 from rotator.clients.refusals import Asked
+from rotator.clients.retry import retried
 from rotator.model.arm import ArmId
 from rotator.model.errors import Conflict, Indeterminate, NotFound, Rejected, RemoteError, Unavailable
-from rotator.model.group import ContainerGroup, WriteOnlyField
+from rotator.model.group import ContainerGroup, GroupState, WriteOnlyField
 from rotator.model.secret import Secret
 from rotator.ports import Clock, Health
 
-API_VERSION = "2026-07-01"
-"""The newest stable version. A GET leaves out what is newer than its version, and a PUT of its answer deletes that: older than
-2025-09-01 would delete references to vault secrets, older than 2026-07-01 the identity of a file share. Raise it when Azure
-publishes a newer one; go below only where a sovereign cloud does not know it."""
-
-SERVICE = "container-instances"
-_PROVIDER = "providers/Microsoft.ContainerInstance/containerGroups"
-_READ, _WRITE = "Microsoft.ContainerInstance/containerGroups/read", "Microsoft.ContainerInstance/containerGroups/write"
-_RESTART = "Microsoft.ContainerInstance/containerGroups/restart/action"
+_FRESH = timedelta(seconds=2)
+"""How old a reading may be to be put again: about as long as reading it once more takes. Azure offers no condition on a PUT of a
+group (no ETag), so a change that somebody makes between the reading and the PUT is lost; this keeps that time short."""
 
 _ADVICE = {
     "ContainerGroupQuotaReached": "Ask Azure for a higher quota in this region, or delete groups that nobody needs; the group"
@@ -68,18 +67,18 @@ class ContainerGroups:
 
     def __init__(
         self,
+        client: GroupClient,
         arm: Arm,
         clock: Clock,
         pacer: WritePacer,
         *,
-        api_version: str = API_VERSION,
         readers: int = 8,
         waits: Waits | None = None,
     ) -> None:
+        self._client = client
         self._arm = arm
         self._clock = clock
         self._pacer = pacer
-        self._api_version = api_version
         self._readers = readers
         self._waits = waits or Waits()
 
@@ -90,11 +89,7 @@ class ContainerGroups:
         in state UNKNOWN, and one that has been deleted meanwhile does not come. No more than twice `readers` groups are
         held at once.
         """
-        listed = self._arm.pages(
-            f"/subscriptions/{subscription}/{_PROVIDER}",
-            self._api_version,
-            **_call("list", _READ, f"subscription {subscription}"),
-        )
+        listed = self._client.listed(subscription)
         pool = ThreadPoolExecutor(self._readers, thread_name_prefix="groups")
         try:
             waiting: deque[Future[ContainerGroup | None]] = deque(
@@ -110,11 +105,12 @@ class ContainerGroups:
 
     def read(self, group: ArmId) -> ContainerGroup:
         """Return one group with its state. NotFound when it is gone."""
-        return read_group(self._body(group), self._clock.now())
+        asked_at = self._clock.now()
+        return read_group(self._client.get(group), asked_at)
 
     def health(self, group: ArmId, since: datetime) -> Health:
         """Say whether the containers run (or have run to their end) on images pulled after `since`."""
-        return assess(self._body(group), since)
+        return assess(self._client.get(group), since)
 
     def redeploy(
         self,
@@ -126,17 +122,19 @@ class ContainerGroups:
     ) -> None:
         """Put the group again with every write-only field filled from `values`; returns when Azure says it is done.
 
-        The group is read again first, and after every wait: what somebody changed since `group` was read stays changed, and a
-        write-only field that came since has no value and holds the redeploy. Raises Held before anything is sent,
-        Conflict for a group that stays in transition, Rejected with Azure's code when it refused and nothing changed.
+        Unless `group` was read a moment ago, it is read again before every PUT and after every wait: what somebody changed since
+        stays changed, and a write-only field that came since has no value and holds the redeploy. Raises Held before anything is
+        sent, Conflict for a group that stays in transition, Rejected with Azure's code when it refused and nothing changed.
         Indeterminate: Azure took the new document and then failed to deploy it, so there is something to put back; or no
         answer came and `tags` is empty. With tags, the group itself says whether a redeploy without an answer took effect.
         """
         region = (group.id.subscription, group.location.lower())
 
         def put() -> None:
-            current = self._body(group.id)
-            body = compose(current, values=values, tags=tags, usernames=usernames)
+            body = compose(self._current(group), values=values, tags=tags, usernames=usernames)
+            while pause := self._pacer.claim(region):
+                self._clock.sleep(pause)
+                body = compose(self._current(group), values=values, tags=tags, usernames=usernames)
             try:
                 self._put(group.id, region, body.reveal())
             except _TakenAndFailed:
@@ -144,22 +142,21 @@ class ContainerGroups:
             except Indeterminate as error:
                 self._settle(group.id, tags, error)
 
-        self._when_settled(put)
+        self._when_settled(lambda: retried(self._clock, put, key=group.id.key))
 
     def restart(self, group: ArmId) -> None:
         """Restart every container of the group; returns when Azure says it is done. Raises Indeterminate without an answer."""
-        call = _call("restart", _RESTART, f"group {group.name}")
-        path, patience = f"{_path(group)}/restart", self._waits.deployment
-        self._when_settled(lambda: self._arm.run("POST", path, self._api_version, **call, patience=patience))
+        self._when_settled(lambda: self._client.restart(group, self._waits.deployment))
 
     def tag(self, group: ContainerGroup, tags: Mapping[str, str]) -> None:
         """Add tags without a restart. The group's tags are read again first, since a PATCH may replace them all."""
-        present = part(self._body(group.id), "tags")
-        call = _call("tag", _WRITE, f"group {group.name}")
-        self._arm.send("PATCH", _path(group.id), self._api_version, {"tags": {**present, **tags}}, **call)
+        self._client.update_tags(group.id, with_tags(self._client.get(group.id), tags))
 
-    def _body(self, group: ArmId) -> Object:
-        return self._arm.get(_path(group), self._api_version, **_call("read", _READ, f"group {group.name}"))
+    def _current(self, group: ContainerGroup) -> Mapping[str, Any]:
+        """Return the group's body as it is now; an element of a list is never put again."""
+        age = self._clock.now() - group.observed_at
+        whole = group.state not in {GroupState.UNKNOWN, GroupState.TRANSITIONING}
+        return group.body if whole and age <= _FRESH else self._client.get(group.id)
 
     def _read_listed(self, body: Object) -> ContainerGroup | None:
         listed = read_group(body, self._clock.now())
@@ -171,16 +168,20 @@ class ContainerGroups:
             return listed
 
     def _put(self, group: ArmId, region: Region, document: Object) -> None:
-        call = _call("redeploy", _WRITE, f"group {group.name}")
-        self._pacer.wait(region)
-        answer = self._arm.send("PUT", _path(group), self._api_version, document, **call)
-        self._pacer.heed(region, answer.headers)
+        call = _Call(service=SERVICE, operation="redeploy", needs=WRITE, thing=f"group {group.name}")
+        left: Mapping[str, str] = {}
+        try:
+            # One attempt: a throttle may ask for minutes, after which the document is out of date. The caller reads again.
+            answer = self._arm.send("PUT", _path(group), self._client.api_version, document, **call, attempts=1)
+            left = answer.headers
+        finally:
+            self._pacer.heed(region, left)
         headers = {name: value for name, value in answer.headers.items() if name != "location"}
         first = Poll(status=answer.status, headers=headers, body=answer.body)
-        asked = Asked(effect=True, api=SERVICE, operation=call["operation"], needs=_WRITE, thing=call["thing"])
+        asked = Asked(effect=True, api=SERVICE, operation="redeploy", needs=WRITE, thing=call["thing"])
         patience = Patience(self._clock, self._waits.deployment)
         try:
-            finished("PUT", _path(group), first, lambda link: self._look(link, group), patience, asked)
+            finished("PUT", _path(group), first, lambda link: self._look(link, group), patience, asked, final=False)
         except Rejected as error:
             raise _TakenAndFailed(
                 error.message, api=SERVICE, operation="redeploy", advice=_ADVICE.get(error.reason, _TakenAndFailed.advice)
@@ -190,8 +191,8 @@ class ContainerGroups:
         """Ask the operation's own address, or the group's when that is given; always at our own endpoint."""
         parts = urlsplit(link)
         query = dict(parse_qsl(parts.query))
-        version = query.pop("api-version", self._api_version)
-        call = _call("redeploy-poll", _READ, f"group {group.name}")
+        version = query.pop("api-version", self._client.api_version)
+        call = _Call(service=SERVICE, operation="redeploy-poll", needs=READ, thing=f"group {group.name}")
         return Poll(status=200, headers={}, body=self._arm.get(parts.path, version, query=query, **call))
 
     def _settle(self, group: ArmId, tags: Mapping[str, str], lost: Indeterminate) -> None:
@@ -206,14 +207,15 @@ class ContainerGroups:
             # Even a group at rest is given a moment: the request may still be on its way.
             self._clock.sleep(self._waits.transition_pause)
             try:
-                body = self._body(group)
+                body = self._client.get(group)
             except Unavailable:
                 raise lost from None
             if not in_transition(body):
                 break
             if self._clock.now() >= until:
                 raise lost
-        if not tags.items() <= part(body, "tags").items():
+        present = {name.lower(): value for name, value in part(body, "tags").items()}
+        if any(present.get(name.lower()) != value for name, value in tags.items()):
             raise _NotArrived(
                 f"The redeploy of group {group.name} was sent, but did not reach Azure.", api=SERVICE, operation="redeploy"
             )
@@ -247,10 +249,6 @@ class _TakenAndFailed(Indeterminate):
 
 class _NotArrived(Unavailable):
     """A PUT without an answer that demonstrably changed nothing."""
-
-
-def _call(operation: str, needs: str, thing: str) -> _Call:
-    return _Call(service=SERVICE, operation=operation, needs=needs, thing=thing)
 
 
 def _path(group: ArmId) -> str:

@@ -1,11 +1,8 @@
 """The directory port: an application's secrets, those of both of its objects."""
 
-from rotator.clients.graph import Graph, GraphObject
+from rotator.clients.graph import Graph, GraphObject, marker_in
 from rotator.model.credential import Credential, Handle, Principal, PrincipalKind
 from rotator.model.estate import PrincipalRecord
-
-MARKER_PREFIX = "rotator "
-"""A secret of ours is displayed as this and the marker of the rotation that issued it."""
 
 
 class EntraDirectory:
@@ -48,8 +45,3 @@ def credentials_of(principal: Principal, found: GraphObject) -> tuple[Credential
         )
         for password in found.passwords
     )
-
-
-def marker_in(display_name: str) -> str:
-    """Return the marker in a password's display name, or an empty text when the password is not ours."""
-    return display_name.removeprefix(MARKER_PREFIX) if display_name.startswith(MARKER_PREFIX) else ""

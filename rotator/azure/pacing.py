@@ -31,38 +31,47 @@ class WritePacer:
         self._length = max(per_five_minutes, per_hour)
         self._lock = Lock()
         self._writes: dict[Region, deque[datetime]] = {}
+        self._under_way: dict[Region, int] = {}
         self._not_before: dict[Region, datetime] = {}
 
-    def wait(self, region: Region) -> None:
-        """Return when one more write may be sent, and count it. Waits on the clock."""
+    def claim(self, region: Region) -> timedelta:
+        """Count one write and return zero: it may be sent now, and `heed` must follow, whatever comes of it.
+
+        Otherwise count nothing and return when to ask again. Nothing is promised for then. Whoever had to wait has an old
+        reading of the group, and must read again before it asks.
+        """
         with self._lock:
-            # The place in the queue is taken under the lock, the waiting is done outside it.
             now = self._clock.now()
-            at = self._next(region, now)
-            self._writes.setdefault(region, deque(maxlen=self._length)).append(at)
-        if at > now:
-            self._clock.sleep(at - now)
+            pause = self._next(region, now) - now
+            if not pause:
+                self._under_way[region] = self._under_way.get(region, 0) + 1
+            return pause
 
     def heed(self, region: Region, headers: Mapping[str, str]) -> None:
-        """Read what Azure says is left of the limits; others may write in the same subscription."""
+        """Take note that a claimed write is over, and of what Azure says is left; others may write in the same subscription.
+
+        `headers` is empty when no answer came. The write counts from now on, since nobody knows when Azure counted it.
+        """
         lowered = {name.lower(): value for name, value in headers.items()}
-        for window, span in (("pt5m", _FIVE_MINUTES), ("pt1h", _HOUR)):
-            if lowered.get(_REMAINING + window) == "0":
-                self._pause(region, span)
+        with self._lock:
+            now = self._clock.now()
+            self._under_way[region] = max(self._under_way.get(region, 0) - 1, 0)
+            self._writes.setdefault(region, deque(maxlen=self._length)).append(now)
+            for window, span in (("pt5m", _FIVE_MINUTES), ("pt1h", _HOUR)):
+                if lowered.get(_REMAINING + window) == "0":
+                    self._pause(region, span, now)
 
     def _next(self, region: Region, now: datetime) -> datetime:
-        writes = self._writes.get(region, deque())
-        at = max(now, self._not_before.get(region, now), writes[-1] if writes else now)
+        writes = [*self._writes.get(region, ()), *[now] * self._under_way.get(region, 0)]
+        at = max(now, self._not_before.get(region, now))
         for limit, span in self._limits:
             if len(writes) >= limit:
                 at = max(at, writes[-limit] + span + _MARGIN)
         return at
 
-    def _pause(self, region: Region, span: timedelta) -> None:
-        with self._lock:
-            now = self._clock.now()
-            ours = [at for at in self._writes.get(region, ()) if now - span < at <= now]
-            # The first of our own writes leaves the window first. When others spent the limit, nobody says when it ends:
-            # five minutes on, Azure is asked again.
-            until = (ours[0] + span if ours else now + _FIVE_MINUTES) + _MARGIN
-            self._not_before[region] = max(until, self._not_before.get(region, until))
+    def _pause(self, region: Region, span: timedelta, now: datetime) -> None:
+        ours = [at for at in self._writes[region] if now - span < at]
+        # The first of our own writes leaves the window first. When others spent the limit, nobody says when it ends: five
+        # minutes on, Azure is asked again.
+        until = (ours[0] + span if len(ours) > 1 else now + _FIVE_MINUTES) + _MARGIN
+        self._not_before[region] = max(until, self._not_before.get(region, until))

@@ -4,7 +4,7 @@ import base64
 import binascii
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Never
 
 from rotator.azure.writeonly import Form, Object, Place, objects, part, places
@@ -70,14 +70,26 @@ def compose(
     for place in absent:
         place.holder[place.key] = _written(place, values[place.field])
     _strip(document)
-    document["tags"] = {**part(document, "tags"), **tags}
+    document["tags"] = with_tags(document, tags)
     if not document["tags"] and "tags" not in body:
         del document["tags"]
-    for entry in objects(part(document, "properties").get("imageRegistryCredentials")):
-        host = normal_server(str(entry.get("server", "")))
-        if host in usernames and not entry.get("identity"):
-            entry["username"] = usernames[host]
+    _rename(objects(part(document, "properties").get("imageRegistryCredentials")), usernames)
     return DeploymentBody(document)
+
+
+def _rename(entries: Sequence[Object], usernames: Mapping[str, str]) -> None:
+    """Replace user names, but not that of a second user of the same host, whose password is another one's."""
+    first: dict[str, str] = {}
+    for entry in entries:
+        host, username = normal_server(str(entry.get("server", ""))), str(entry.get("username", ""))
+        if host in usernames and not entry.get("identity") and first.setdefault(host, username) == username:
+            entry["username"] = usernames[host]
+
+
+def with_tags(body: Mapping[str, Any], tags: Mapping[str, str]) -> Object:
+    """Return the group's tags and `tags`. A tag of the same name in another case is replaced: Azure takes them for one tag."""
+    ours = {name.lower() for name in tags}
+    return {**{name: value for name, value in part(body, "tags").items() if name.lower() not in ours}, **tags}
 
 
 def _written(place: Place, value: Secret) -> str | Object:

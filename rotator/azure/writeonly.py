@@ -3,8 +3,9 @@
 Reading a group and putting it again walk the same places, so what the one lists is exactly what the other must fill.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -47,22 +48,31 @@ def places(body: Mapping[str, Any]) -> Iterator[Place]:
     """Yield every place of a group's body whose value Azure did not return.
 
     The rules are those of the API specification's `@secret` properties; a reference to a vault secret in place of the value
-    is returned by Azure and therefore no such place.
+    is returned by Azure and therefore no such place. Where it cannot be told whether there is a hidden value, there is one:
+    guessing wrong the other way would delete it.
+
+    One such property is not among them: `logAnalytics.workspaceResourceId`. It is optional, hardly anybody sets it (the Azure
+    CLI does not), and whether a group has it cannot be seen; holding every group that writes to a workspace would be worse. The
+    workspace's id and key, by which the logs arrive, are put again.
     """
     properties = part(body, "properties")
-    yield from _environment(properties)
-    yield from _volumes(properties)
+    yield from _numbered(_environment(properties))
+    yield from _numbered(_volumes(properties))
     yield from _registries(properties)
     log = part(part(properties, "diagnostics"), "logAnalytics")
     if log and not log.get("workspaceKey"):
         yield Place(WriteOnlyField("diagnostics/logAnalytics/workspaceKey"), log, "workspaceKey")
-    for extension in objects(properties.get("extensions")):
-        # An extension may have no protected settings at all; that cannot be told from hidden ones, and guessing wrong would
-        # delete them, so it counts as hidden.
-        inside = part(extension, "properties")
-        if inside and not inside.get("protectedSettings"):
-            path = f"extensions/{extension.get('name', '')}/protectedSettings"
-            yield Place(WriteOnlyField(path), inside, "protectedSettings", Form.OBJECT)
+    yield from _numbered(_extensions(properties))
+    yield from _policy(properties)
+
+
+def _numbered(found: Iterator[Place]) -> Iterator[Place]:
+    """Give each place a path of its own: two of one name may hold two values, and one value for both would lose the other."""
+    seen = Counter[WriteOnlyField]()
+    for place in found:
+        seen[place.field] += 1
+        number = seen[place.field]
+        yield place if number == 1 else replace(place, field=WriteOnlyField(f"{place.field.path}#{number}"))
 
 
 def _environment(properties: Object) -> Iterator[Place]:
@@ -77,14 +87,23 @@ def _environment(properties: Object) -> Iterator[Place]:
 def _volumes(properties: Object) -> Iterator[Place]:
     for volume in objects(properties.get("volumes")):
         name = volume.get("name", "")
-        secret = volume.get("secret")
-        # Real answers say `"secret": {}`: even the names of the files are gone.
-        if isinstance(secret, dict) and not any(secret.values()):
+        if _hides_files(volume):
             yield Place(WriteOnlyField(f"volumes/{name}/secret"), volume, "secret", Form.FILES)
         share = part(volume, "azureFile")
         proofs = ("storageAccountKey", "storageAccountKeyReference", "userAssignedIdentityClientId")
         if share and not any(share.get(proof) for proof in proofs):
             yield Place(WriteOnlyField(f"volumes/{name}/azureFile/storageAccountKey"), share, "storageAccountKey")
+
+
+def _hides_files(volume: Object) -> bool:
+    if volume.get("secretReference"):
+        return False
+    secret = volume.get("secret")
+    # Real answers say `"secret": {}`: even the names of the files are gone.
+    if isinstance(secret, dict):
+        return not any(secret.values())
+    # Azure takes no volume without a kind, so one that shows none has a kind that is hidden.
+    return all(value is None for key, value in volume.items() if key != "name")
 
 
 def _registries(properties: Object) -> Iterator[Place]:
@@ -98,6 +117,26 @@ def _registries(properties: Object) -> Iterator[Place]:
         doubled = seen.setdefault(host, username) != username
         path = f"imageRegistryCredentials/{host}/{username}/password" if doubled else registry_password(host).path
         yield Place(WriteOnlyField(path), entry, "password")
+
+
+def _extensions(properties: Object) -> Iterator[Place]:
+    for extension in objects(properties.get("extensions")):
+        # One may have no protected settings at all; that cannot be told from hidden ones.
+        inside = extension.get("properties")
+        if isinstance(inside, dict) and not inside.get("protectedSettings"):
+            path = f"extensions/{extension.get('name', '')}/protectedSettings"
+            yield Place(WriteOnlyField(path), inside, "protectedSettings", Form.OBJECT)
+
+
+def _policy(properties: Object) -> Iterator[Place]:
+    """The enforcement policy of a confidential group. Azure is thought to return it; put without it, the group would be open."""
+    if str(properties.get("sku", "")).lower() != "confidential":
+        return
+    inside = properties.get("confidentialComputeProperties")
+    if not isinstance(inside, dict):
+        yield Place(WriteOnlyField("confidentialComputeProperties"), properties, "confidentialComputeProperties", Form.OBJECT)
+    elif not inside.get("ccePolicy"):
+        yield Place(WriteOnlyField("confidentialComputeProperties/ccePolicy"), inside, "ccePolicy")
 
 
 def registry_password(host: str) -> WriteOnlyField:

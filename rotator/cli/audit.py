@@ -37,6 +37,6 @@ def audit(
         console = output.console()
         if seen.estate.unread:
             console.print(tables.unread(seen.estate.unread))
-        console.print(tables.findings(seen.audit, None if everything else SHOWN))
+        console.print(tables.findings(seen.audit, tables.names(seen.estate), None if everything else SHOWN))
         console.print(tables.audit_line(seen.estate, seen.audit))
     raise typer.Exit(of_audit(seen.estate, seen.audit, fail_on))

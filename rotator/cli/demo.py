@@ -37,13 +37,13 @@ def demo(
     import tempfile
 
     from rotator.cli import output, tables
-    from rotator.cli.sandbox import prepared
+    from rotator.cli.sandbox import prepared, running
     from rotator.cli.session import opened, settings_of
 
     folder = directory or Path(tempfile.mkdtemp(prefix="rotator-demo-"))
     console = output.console()
     console.quiet = as_json
-    with prepared(folder, estate=estate, groups=groups, seed=seed, faults=faults) as sandbox:
+    with running(prepared(folder, estate=estate, groups=groups, seed=seed, faults=faults)) as sandbox:
         _point_sdks_at(sandbox)
         settings = settings_of(sandbox.options.directory / "rotator.yaml", given={})
         with (folder / "rotator.log").open("w", encoding="utf-8") as log, opened(settings, log_level, log_to=log) as application:
@@ -69,15 +69,16 @@ def _story(application: "Application", console: "Console") -> "list[Run]":
 
     seen = look(application)
     _heading(console, "Audit")
-    console.print(tables.findings(seen.audit, SHOWN))
+    console.print(tables.findings(seen.audit, tables.names(seen.estate), SHOWN))
     console.print(tables.audit_line(seen.estate, seen.audit))
     _heading(console, "Plan")
     console.print(tables.plan(seen.plan, tables.names(seen.estate), seen.estate.observed_at, SHOWN))
     _heading(console, "Rotate")
     runs = [carried_out(application, seen, console, quiet=console.quiet)]
     _heading(console, "Soak and retire")
-    runs += soaked(application, console, quiet=console.quiet)
+    runs += soaked(application, runs[0], console, quiet=console.quiet)
     _heading(console, "Audit again")
+    console.print(tables.changes(seen.audit, runs[-1].audit))
     console.print(tables.audit_line(runs[-1].estate, runs[-1].audit))
     return runs
 

@@ -27,6 +27,6 @@ def history(
     if as_json:
         output.write_json(entries)
     elif entries:
-        output.console().print(tables.history(entries))
+        output.console().print(tables.history(entries, {}))
     else:
         output.console().print("Nothing is remembered yet.")

@@ -1,75 +1,125 @@
-"""What a rotation is doing, while it does it: live on a terminal, plain lines elsewhere."""
+"""What a rotation is doing, while it does it: a few calm lines on a terminal, one plain line an event elsewhere."""
 
 from collections.abc import Mapping
-from threading import Lock
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from threading import RLock
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.live import Live
+from rich.spinner import Spinner
 from rich.text import Text
 
+from rotator.cli.listing import Listing, Row
+from rotator.model.arm import ArmId
 from rotator.model.rotation import Plan, RotationEvent
-from rotator.report.words import place
+from rotator.report.words import called, count, lasting, place
 
-_MOVES = {"redeploy", "restart", "left"}
+_MOVES = {"redeploy", "restart", "health"}
+_LAST = {"soak", "retire", "close", "rotation"}
+# An event says what has ended; a person wants to know what is being done.
+_NEXT = {"issue": "trying the new secret", "verify": "writing the vault", "promote": "moving groups"}
+_SHOWN = 8
+
+
+@dataclass(slots=True)
+class _Course:
+    """How far one rotation is."""
+
+    name: str
+    groups: int
+    doing: str = ""
+    about: str = ""
+    started_at: datetime | None = None
+    ended: bool = False
+    moved: set[ArmId] = field(default_factory=set)
 
 
 class RotationProgress:
-    """Shows the events of a plan's rotations on a console (this is a `rotator.ports.Observer`). A context manager."""
+    """Shows the events of a plan's rotations on a console (this is a `rotator.ports.Observer`). A context manager.
 
-    def __init__(self, console: Console, plan: Plan, known: Mapping[str, str]) -> None:
+    On a terminal: one line with the sums, and one for each rotation that is under way; what has ended is only counted.
+    """
+
+    def __init__(self, console: Console, plan: Plan | None, known: Mapping[str, str]) -> None:
         self._console = console
         self._known = known
-        self._lock = Lock()
-        self._tasks: dict[str, TaskID] = {}
-        self._seen: dict[str, set[str]] = {}
-        self._bars = Progress(
-            SpinnerColumn(finished_text="✓"),
-            TextColumn("{task.description}", justify="left"),
-            BarColumn(bar_width=14),
-            MofNCompleteColumn(),
-            TextColumn("[dim]{task.fields[step]}"),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        for item in plan.due:
-            groups = sum(len(wave) for wave in item.waves)
-            name = known.get(item.principal.id, item.principal.name)
-            self._tasks[item.rotation] = self._bars.add_task(name, total=groups or 1, step="waiting", start=False)
+        self._lock = RLock()
+        self._courses = {
+            item.rotation: _Course(called(item.principal, known), sum(len(wave) for wave in item.waves))
+            for item in (plan.due if plan else ())
+        }
+        self._heard: tuple[datetime, float] | None = None
+        self._spinner = Spinner("dots")
+        self._live = Live(self, console=console, transient=True, refresh_per_second=8, get_renderable=lambda: self)
 
     def __enter__(self) -> Self:
-        self._bars.start()
+        if self._console.is_terminal:
+            self._live.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._bars.stop()
+        self._live.stop()
 
     def notice(self, event: RotationEvent) -> None:
         """Show one event."""
         with self._lock:
-            if not self._console.is_terminal:
-                self._line(event)
-                return
-            task = self._tasks.get(event.rotation)
-            if task is not None:
-                self._advance(task, event)
-            if not event.ok:
+            if self._console.is_terminal:
+                self._follow(event)
+            if not (self._console.is_terminal and event.ok):
                 self._line(event)
 
-    def _advance(self, task: TaskID, event: RotationEvent) -> None:
-        self._bars.start_task(task)
-        seen = self._seen.setdefault(event.rotation, set())
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the lines as they are now."""
+        del console, options
+        with self._lock:
+            running = [one for one in self._courses.values() if one.started_at is not None and not one.ended]
+            lines: list[RenderableType] = [self._sums(len(running))]
+            if running:
+                lines.append(Listing([self._row(one) for one in running[:_SHOWN]]))
+            if len(running) > _SHOWN:
+                lines.append(Text(f"   and {len(running) - _SHOWN} more", style="dim"))
+        yield Group(*lines)
+
+    def _follow(self, event: RotationEvent) -> None:
+        course = self._courses.get(event.rotation)
+        if course is None:  # the end of an earlier rotation, or one that an earlier process left
+            course = self._courses[event.rotation] = _Course(called(event.principal, self._known), 0)
+        self._heard = event.at, self._console.get_time()
+        course.started_at = course.started_at or event.at
+        course.doing = _NEXT.get(event.step, course.doing or event.step)
+        course.about = f"{event.step} {place(event.group.text)}" if event.group else ""
         if event.group is not None and event.step in _MOVES and event.ok:
-            seen.add(event.group.key)
-        step = f"{event.step} {place(event.group.text)}" if event.group else event.step
-        self._bars.update(task, completed=len(seen), step=step if event.ok else f"{step} failed")
-        if event.step in ("soak", "retire") and event.ok and not seen:
-            self._bars.update(task, completed=1)
+            course.moved.add(event.group)
+        course.ended = event.step in _LAST or (not event.ok and event.group is None)
+
+    def _sums(self, running: int) -> Text:
+        courses = self._courses.values()
+        ended, groups = sum(1 for one in courses if one.ended), sum(one.groups for one in courses)
+        parts = [f"{ended} of {count(len(courses), 'rotation')} done", f"{running} under way"]
+        if groups:
+            parts.append(f"{sum(len(one.moved) for one in courses)} of {count(groups, 'group')} moved")
+        spinner = self._spinner.render(self._console.get_time())
+        return Text.assemble(" ", spinner if isinstance(spinner, Text) else "", " ", ", ".join(parts))
+
+    def _row(self, course: _Course) -> Row:
+        moved = f"{len(course.moved)}/{count(course.groups, 'group')}" if course.groups else ""
+        cells = (course.name, course.doing, moved, lasting(self._lasted(course)), course.about)
+        styles = ("bold", "", "", "", "dim")
+        return Row(cells=tuple(Text(cell, style=style) for cell, style in zip(cells, styles, strict=True)))
+
+    def _lasted(self, course: _Course) -> timedelta:
+        """Return how long a rotation has run: by the events' clock, carried on from the last event by the terminal's."""
+        if self._heard is None or course.started_at is None:
+            return timedelta(0)
+        at, heard = self._heard
+        return max(at - course.started_at, timedelta(0)) + timedelta(seconds=self._console.get_time() - heard)
 
     def _line(self, event: RotationEvent) -> None:
-        name = self._known.get(event.principal.id, event.principal.name)
         where = f" {place(event.group.text)}" if event.group else ""
         detail = f": {event.detail}" if event.detail else ""
+        name = called(event.principal, self._known)
         style = "" if event.ok else "red"
         self._console.print(Text(f"{event.at:%H:%M:%S} {name} {event.step}{where}{detail}", style=style), soft_wrap=True)

@@ -49,13 +49,13 @@ def rotate(
         _ask(decided, yes=yes or not _something(decided))
         runs = [carried_out(application, decided, console, quiet=as_json)]
         if wait:
-            runs += soaked(application, console, quiet=as_json)
+            runs += soaked(application, runs[0], console, quiet=as_json)
         if metrics_file:
             output.write_metrics(application, metrics_file)
     outcomes = [outcome for done in runs for outcome in done.outcomes]
     if as_json:
         output.write_json({"outcomes": outcomes})
-    raise typer.Exit(Exit.UNDONE if runs[-1].undone or runs[0].undone else Exit.CLEAN)
+    raise typer.Exit(Exit.UNDONE if any(run.undone for run in runs) else Exit.CLEAN)
 
 
 def _decided(application: "Application", file: Path | None, only: list[str], *, force: bool) -> "Run":

@@ -33,9 +33,10 @@ def opened(settings: "Settings", level: Level, log_to: TextIO | None = None) -> 
     from rotator import wiring
     from rotator.telemetry import logs
 
-    application = wiring.build(settings)
+    application = wiring.build(settings, observers=(logs.EventLog(),))
     try:
         logs.configure(level=level.value, clock=application.clock, stream=log_to or sys.stderr)
         yield application
     finally:
         application.close()
+        logs.reset()

@@ -16,23 +16,30 @@ def carried_out(application: "Application", run: "Run", console: Console, *, qui
     """Carry out a run's plan with its progress shown, then its outcomes."""
     from rotator.service.run import carry_out
 
-    known = tables.names(run.estate)
     if quiet:
         return carry_out(application, run)
-    with RotationProgress(console, run.plan, known) as progress:
+    with RotationProgress(console, run.plan, tables.names(run.estate)) as progress:
         done = carry_out(application, run, progress)
-    if done.outcomes:
-        console.print(tables.outcomes(done.outcomes, known))
+    _show(done, console)
     return done
 
 
-def soaked(application: "Application", console: Console, *, quiet: bool) -> "list[Run]":
-    """Wait on the application's clock until every old credential may end, and end them."""
-    from rotator.service.run import look, soak
+def soaked(application: "Application", run: "Run", console: Console, *, quiet: bool) -> "list[Run]":
+    """Wait on the application's clock until what a run replaced may end, and end it. Nothing else is rotated."""
+    from rotator.service.run import finish
 
-    waited = soak(application)
-    if not waited:
+    if quiet:
+        done = finish(application, run)
+        return [done] if done else []
+    with RotationProgress(console, None, tables.names(run.estate)) as progress:
+        done = finish(application, run, progress)
+    if done is None:
+        console.print("[dim]Nothing soaks.[/]")
         return []
-    if not quiet:
-        console.print(f"[dim]The soak is over ({application.clock.now():%Y-%m-%d %H:%M} UTC).[/]")
-    return [carried_out(application, look(application), console, quiet=quiet)]
+    _show(done, console)
+    return [done]
+
+
+def _show(run: "Run", console: Console) -> None:
+    if run.outcomes:
+        console.print(tables.outcomes(run.outcomes, tables.names(run.estate)))

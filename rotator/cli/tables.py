@@ -1,20 +1,37 @@
 """The tables that verbs show; each is readable at 80 columns."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from itertools import groupby
 
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from rotator.cli.listing import Heading, Listing, Row
 from rotator.history import Entry
 from rotator.model.credential import Principal
 from rotator.model.estate import Estate, Unread
-from rotator.model.policy import Audit, Finding, Severity, Verdict
+from rotator.model.policy import Audit, Finding, Severity
 from rotator.model.rotation import Plan, PlanItem, Result, Retirement, RotationOutcome
 from rotator.report.document import Proof, work_of
-from rotator.report.words import KINDS, count, instant, lasting, listed, place, relative
+from rotator.report.unjudged import Unjudged, unjudged
+from rotator.report.words import (
+    beyond_title,
+    called,
+    count,
+    described,
+    instant,
+    lasting,
+    listed,
+    place,
+    relative,
+    short,
+    subject,
+    why_due,
+)
 
 _COLOURS = {
     Severity.CRITICAL: "bold red",
@@ -38,10 +55,14 @@ def names(estate: Estate) -> Mapping[str, str]:
     return {one.principal.id: one.display_name for one in estate.records.values() if one.display_name}
 
 
-def who(principal: Principal, known: Mapping[str, str]) -> Text:
-    """Name a principal and, below it, what and where it is."""
-    where = "" if principal.registry == "entra" else f"\n{principal.registry}"
-    return Text.assemble(known.get(principal.id, principal.name), (f"\n{KINDS[principal.kind]}{where}", "dim"))
+def name_of(principal: Principal, known: Mapping[str, str]) -> Text:
+    """Name a principal in a cell."""
+    return Text(called(principal, known))
+
+
+def below(*parts: str) -> tuple[Text, ...]:
+    """Return the dim lines below a row; empty ones are left out."""
+    return tuple(Text(part, style="dim") for part in parts if part)
 
 
 def unread(things: Iterable[Unread]) -> RenderableType:
@@ -57,24 +78,55 @@ def unread(things: Iterable[Unread]) -> RenderableType:
     )
 
 
-def findings(audit: Audit, most: int | None) -> RenderableType:
-    """Show the open violations and what could not be judged, the worst first; at most `most` rows."""
-    rows = [*audit.open(), *audit.unknown()]
-    table = _table("severity", "where", "what")
-    table.columns[0].no_wrap = True
-    table.columns[1].ratio, table.columns[2].ratio = 5, 8
-    for finding in rows[:most]:
-        table.add_row(*_finding(finding))
-    hidden = len(rows) - len(rows[:most])
-    more = [Text(f"and {hidden} more; show them with --all, --json or --report FILE", style="dim")] if hidden else []
-    return Group(table, *more) if rows else Text("No open violation.", style="green")
+def findings(audit: Audit, known: Mapping[str, str], most: int | None) -> RenderableType:
+    """Show the open violations by policy, the worst first, then what could not be judged; at most `most` things."""
+    shown = audit.open()[:most]
+    numbers = Counter(one.policy for one in audit.open())
+    rows: list[Row | Heading] = []
+    for policy, some in groupby(shown, key=lambda one: one.policy):
+        found = list(some)
+        rows.append(_policy(found[0], numbers[policy]))
+        rows += [_finding(one, known) for one in found]
+    rest = unjudged(audit.unknown())
+    seen = rest if most is None else rest[: max(most - len(shown), 0)]
+    if seen:
+        rows.append(Heading(mark=Text("unknown", style="magenta"), text=Text("Could not be judged", style="bold")))
+        rows += [_unjudged(one, known) for one in seen]
+    hidden = sum(numbers.values()) - len(shown) + len(rest) - len(seen)
+    parts: list[RenderableType] = [Listing(rows)] if rows else [Text("No open violation.", style="green")]
+    if hidden:
+        parts.append(Text(f" and {hidden} more; show them with --all, --json or --report FILE", style="dim"))
+    return Group(*parts)
 
 
-def _finding(finding: Finding) -> tuple[Text, Text, Text]:
-    unknown = finding.verdict is Verdict.UNKNOWN
-    severity = Text("unknown", style="magenta") if unknown else Text(finding.severity.value, style=_COLOURS[finding.severity])
-    where = Text.assemble(place(finding.resource), (f"\n{finding.part}" if finding.part else "", "dim"))
-    return severity, where, Text.assemble(finding.message, (f"\n{finding.policy}", "dim"))
+def _policy(finding: Finding, number: int) -> Heading:
+    severity = Text(finding.severity.value, style=_COLOURS[finding.severity])
+    times = f" ×{number}" if number > 1 else ""
+    return Heading(mark=severity, text=Text.assemble((finding.title, "bold"), times, (f"  {finding.policy}", "dim")))
+
+
+def _finding(finding: Finding, known: Mapping[str, str]) -> Row:
+    name, kind = subject(finding.resource, known)
+    more = beyond_title(finding)
+    where = Text(", ".join(text for text in (kind, short(finding.part)) if text), style="dim")
+    return Row(cells=(Text(name), where), below=(Text(more),) if more else ())
+
+
+def _unjudged(one: Unjudged, known: Mapping[str, str]) -> Row:
+    name, kind = subject(one.resource, known)
+    return Row(cells=(Text(name), Text(kind, style="dim")), below=(Text(one.sentence),))
+
+
+def changes(before: Audit, after: Audit) -> RenderableType:
+    """Show, for each policy that found something, how many violations were open before and how many are now."""
+    rows = []
+    for policy in sorted(after.policies, key=lambda one: (one.severity.rank, one.id)):
+        was, now = (sum(1 for one in audit.open() if one.policy == policy.id) for audit in (before, after))
+        if was or now:
+            style = "green" if now < was else "" if now == was else "red"
+            severity = Text(policy.severity.value, style=_COLOURS[policy.severity])
+            rows.append(Row(cells=(severity, Text(policy.title), Text(str(was)), Text(str(now), style=style))))
+    return Listing(rows, ("severity", "policy", "before", "after"))
 
 
 def audit_line(estate: Estate, audit: Audit) -> Text:
@@ -99,44 +151,59 @@ def plan(plan: Plan, known: Mapping[str, str], now: datetime, most: int | None =
     heading += f", {count(len(plan.retirements), 'old credential')} soaking" if plan.retirements else ""
     parts: list[RenderableType] = [Text(f"Plan: {heading}; {plan.healthy} in order", style="bold")]
     if plan.due:
-        parts.append(_due(plan.due, known, now, most))
+        parts += ["", _due(plan.due, known, now, most)]
     if held:
-        parts.append(_held(held, known))
+        parts += ["", _held(held, known)]
     if plan.retirements:
-        parts.append(retirements(plan.retirements, known, now))
+        parts += ["", retirements(plan.retirements, known, now)]
     return Group(*parts)
 
 
 def _due(items: tuple[PlanItem, ...], known: Mapping[str, str], now: datetime, most: int | None) -> RenderableType:
-    table = _table("credential", "why", "ends", "what is done")
-    table.columns[0].ratio, table.columns[3].ratio = 5, 5
-    for item in items[:most]:
-        ends = relative(item.expires_at, now) if item.expires_at else "never"
-        work = work_of(item)
-        waves = f"\nwaves of {', '.join(str(len(wave)) for wave in item.waves)}" if len(item.waves) > 1 else ""
-        advice = f"\n{item.advice}" if item.advice else ""
-        table.add_row(who(item.principal, known), listed(item.reasons), ends, Text.assemble(work, (waves + advice, "dim")))
-    hidden = len(items) - len(items[:most])
-    return Group(table, Text(f"and {hidden} more; show them with --all", style="dim")) if hidden else table
+    rows = [
+        Row(
+            cells=(name_of(item.principal, known), Text(why_due(item, now)), Text(work_of(item))),
+            below=below(described(item.principal), item.advice),
+        )
+        for item in items[:most]
+    ]
+    shown = Listing(rows, ("credential", "why", "what is done"))
+    hidden = len(items) - len(rows)
+    return Group(shown, Text(f" and {hidden} more; show them with --all", style="dim")) if hidden else shown
 
 
-def _held(items: Iterable[PlanItem], known: Mapping[str, str]) -> Table:
-    table = _table("held", "why nothing is done")
-    table.columns[0].ratio, table.columns[1].ratio = 5, 9
-    for item in items:
-        advice = f"\n{item.advice}" if item.advice else ""
-        table.add_row(who(item.principal, known), Text.assemble((item.held, "yellow"), (advice, "dim")))
-    return table
+def _held(items: Iterable[PlanItem], known: Mapping[str, str]) -> Listing:
+    rows = [
+        Row(
+            cells=(name_of(item.principal, known), Text(described(item.principal), style="dim")),
+            below=(Text(item.held, style="yellow"), *below(item.advice)),
+        )
+        for item in items
+    ]
+    return Listing(rows, ("held until somebody decides", ""))
 
 
-def retirements(things: Iterable[Retirement], known: Mapping[str, str], now: datetime) -> Table:
+def retirements(things: Iterable[Retirement], known: Mapping[str, str], now: datetime) -> Listing:
     """Show the old credentials that still live, and what they wait for."""
-    table = _table("old credential of", "replaced", "ends", "waits for")
-    table.columns[0].ratio, table.columns[3].ratio = 5, 4
-    for one in things:
-        waits = one.held or (listed(place(group.text) for group in one.waiting_for) if one.waiting_for else "the end of its soak")
-        table.add_row(who(one.principal, known), relative(one.cutover_at, now), relative(one.soak_until, now), waits)
-    return table
+    rows = [
+        Row(
+            cells=(
+                name_of(one.principal, known),
+                Text(relative(one.cutover_at, now)),
+                Text(relative(one.soak_until, now)),
+                Text(_awaited(one), style="yellow" if one.held else ""),
+            ),
+            below=below(described(one.principal)),
+        )
+        for one in things
+    ]
+    return Listing(rows, ("old credential of", "replaced", "ends", "waits for"))
+
+
+def _awaited(one: Retirement) -> str:
+    if one.held:
+        return one.held
+    return listed(place(group.text) for group in one.waiting_for) if one.waiting_for else "the end of its soak"
 
 
 def under_way(soaking: tuple[Retirement, ...], held: list[PlanItem], known: Mapping[str, str], now: datetime) -> RenderableType:
@@ -147,28 +214,40 @@ def under_way(soaking: tuple[Retirement, ...], held: list[PlanItem], known: Mapp
     return Group(*parts) if parts else Text("No rotation is under way.", style="green")
 
 
-def outcomes(things: Iterable[RotationOutcome], known: Mapping[str, str]) -> Table:
+def outcomes(things: Iterable[RotationOutcome], known: Mapping[str, str]) -> Listing:
     """Show how rotations ended."""
-    table = _table("credential", "result", "what happened", "took")
-    table.columns[0].ratio, table.columns[2].ratio = 5, 6
-    for one in things:
-        moved = f"\n{count(len(one.redeployed), 'group')} moved" if one.redeployed else ""
-        left = f"\n{count(len(one.left), 'group')} left: {listed(place(group.text) for group in one.left)}" if one.left else ""
-        result = Text(one.result.value.replace("_", " "), style=_RESULTS[one.result])
-        detail = Text.assemble(one.detail, (moved + left, "dim"))
-        table.add_row(who(one.principal, known), result, detail, lasting(one.ended_at - one.started_at))
-    return table
+    rows = [
+        Row(
+            cells=(
+                name_of(one.principal, known),
+                Text(one.result.value.replace("_", " "), style=_RESULTS[one.result]),
+                Text(lasting(one.ended_at - one.started_at)),
+                Text(_moved(one), style="dim"),
+            ),
+            below=(Text(one.detail), *below(_left(one))),
+        )
+        for one in things
+    ]
+    return Listing(rows, ("credential", "result", "took", "groups"))
 
 
-def history(entries: Iterable[Entry]) -> Table:
+def _moved(one: RotationOutcome) -> str:
+    return f"{count(len(one.redeployed), 'group')} moved" if one.redeployed else ""
+
+
+def _left(one: RotationOutcome) -> str:
+    return f"{count(len(one.left), 'group')} left: {listed(place(group.text) for group in one.left)}" if one.left else ""
+
+
+def history(entries: Iterable[Entry], known: Mapping[str, str]) -> Listing:
     """Show the history, the newest first."""
-    table = _table("when (UTC)", "what", "result", "detail")
-    table.columns[0].no_wrap = True
-    table.columns[3].ratio = 1
+    rows = []
     for entry in entries:
-        subject = f"\n{entry.subject}" if entry.subject else ""
-        table.add_row(instant(entry.at), entry.what, entry.result, Text.assemble(entry.detail, (subject, "dim")))
-    return table
+        name, kind = subject(entry.subject, known) if entry.subject else ("", "")
+        about = ", ".join(text for text in (name, kind) if text)
+        cells = (Text(instant(entry.at)), Text(entry.what), Text(entry.result.replace("_", " ")), Text(about))
+        rows.append(Row(cells=cells, below=(Text(entry.detail, style="dim"),) if entry.detail else ()))
+    return Listing(rows, ("when (UTC)", "what", "result", "about"))
 
 
 def verdict(proof: Proof) -> Panel:
@@ -190,12 +269,3 @@ def verdict(proof: Proof) -> Panel:
         title_align="left",
         border_style="green" if kept else "red",
     )
-
-
-def _table(*columns: str) -> Table:
-    from rich.box import SIMPLE_HEAD
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, expand=True, header_style="dim", padding=(0, 1))
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table

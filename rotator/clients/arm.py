@@ -117,14 +117,17 @@ class Arm:
         needs: str = "",
         thing: str = "",
         effect: bool | None = None,
+        attempts: int = 6,
     ) -> ArmAnswer:
         """Make one request and return its answer without waiting for an operation that it started.
+
+        `attempts` is 1 for a body that may be out of date by the time of another try.
 
         `effect` says that doing it twice differs from doing it once: then a lost answer is Indeterminate. By default true for
         POST and PUT (a second PUT restarts a container group again).
         """
         asked = self._effect(method, service, operation, needs, thing, effect=effect)
-        return self._ask(method, self._url(path, api_version), body, asked)
+        return self._ask(method, self._url(path, api_version), body, asked, attempts)
 
     def run(
         self,
@@ -139,8 +142,11 @@ class Arm:
         thing: str = "",
         effect: bool | None = None,
         patience: timedelta = timedelta(minutes=40),
+        final: bool = True,
     ) -> Document:
         """Make a request and wait until Azure says that what it started is done; return the final resource or result.
+
+        Without `final` the result is not fetched, which spares a request, and what is returned means nothing.
 
         Waits on our clock, as long as Retry-After says (5 s without it). Raises Rejected with the operation's error code when
         it failed or was cancelled, and Indeterminate when it is not over within `patience` (a container group may take 30
@@ -156,14 +162,14 @@ class Arm:
             return Poll(status=seen.status, headers=seen.headers, body=seen.body)
 
         first = Poll(status=answer.status, headers=answer.headers, body=answer.body)
-        return finished(method, url, first, look, Patience(self._clock, patience), asked)
+        return finished(method, url, first, look, Patience(self._clock, patience), asked, final=final)
 
     def _effect(self, method: str, service: str, operation: str, needs: str, thing: str, *, effect: bool | None) -> Asked:
         changes = method in {"POST", "PUT"} if effect is None else effect
         return Asked(api=service, operation=operation, effect=changes, needs=needs, thing=thing)
 
-    def _ask(self, method: str, url: str, body: Document | None, asked: Asked) -> ArmAnswer:
-        return retried(self._clock, lambda: self._once(method, url, body, asked), key=url)
+    def _ask(self, method: str, url: str, body: Document | None, asked: Asked, attempts: int = 6) -> ArmAnswer:
+        return retried(self._clock, lambda: self._once(method, url, body, asked), attempts, key=url)
 
     def _once(self, method: str, url: str, body: Document | None, asked: Asked) -> ArmAnswer:
         with translated(api=asked.api, operation=asked.operation, effect=asked.effect, needs=asked.needs, thing=asked.thing):

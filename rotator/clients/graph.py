@@ -29,7 +29,18 @@ ObjectKind = Literal["application", "servicePrincipal"]
 READ = "Application.Read.All (Microsoft Graph application permission)"
 WRITE = "Application.ReadWrite.OwnedBy with ownership of the application (or Application.ReadWrite.All)"
 
+_OURS = "rotator "
 _FIELDS = "id,appId,displayName,passwordCredentials"
+
+
+def display_name_of(marker: str) -> str:
+    """Return the display name of a client secret of ours, which carries the marker of the rotation that issued it."""
+    return f"{_OURS}{marker}"
+
+
+def marker_in(display_name: str) -> str:
+    """Return the marker that `display_name_of` wrote, or an empty text for a client secret that is not ours."""
+    return display_name.removeprefix(_OURS) if display_name.startswith(_OURS) else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,14 +59,17 @@ class Patience:
         self._clock.sleep(pause)
 
 
-def finished(method: str, url: str, first: Poll, look: Callable[[str], Poll], patience: Patience, asked: Asked) -> dict[str, Any]:
+def finished(
+    method: str, url: str, first: Poll, look: Callable[[str], Poll], patience: Patience, asked: Asked, *, final: bool = True
+) -> dict[str, Any]:
     """Return the final resource (PUT, PATCH) or result of what `first` began.
 
-    Raises Rejected with the operation's error code when it failed, Indeterminate when its end cannot be seen.
+    Without `final`, what is returned means nothing, and the last request, which would only fetch it, is left out. Raises
+    Rejected with the operation's error code when it failed, Indeterminate when its end cannot be seen.
     """
     try:
         if "azure-asyncoperation" in first.headers:
-            return _by_status(method, url, first, look, patience, asked)
+            return _by_status(method, url, first, look, patience, asked, final=final)
         if "location" in first.headers and first.status in {201, 202, 204}:
             return _by_location(first, look, patience, asked)
         return _by_resource(method, url, first, look, patience, asked)
@@ -76,7 +79,7 @@ def finished(method: str, url: str, first: Poll, look: Callable[[str], Poll], pa
 
 
 def _by_status(
-    method: str, url: str, first: Poll, look: Callable[[str], Poll], patience: Patience, asked: Asked
+    method: str, url: str, first: Poll, look: Callable[[str], Poll], patience: Patience, asked: Asked, *, final: bool
 ) -> dict[str, Any]:
     seen = first
     while True:
@@ -86,6 +89,8 @@ def _by_status(
             raise failed(seen.body, asked)
         if seen.state in _GOOD:
             break
+    if not final:
+        return {}
     if method in {"PUT", "PATCH"}:
         return look(url).body
     return look(first.headers["location"]).body if method == "POST" and "location" in first.headers else seen.body

@@ -130,7 +130,7 @@ class AcrToken:
             kept["certificates"] = certificates
         path = _token_path(self._registry(handle.principal), handle.principal)
         call = _call("retire-password", _WRITE, handle.principal)
-        self._arm.run("PATCH", path, self._api_version, {"properties": {"credentials": kept}}, **call, effect=True)
+        self._arm.run("PATCH", path, self._api_version, {"properties": {"credentials": kept}}, **call, effect=True, final=False)
 
     def _token(self, principal: Principal) -> dict[str, Any]:
         path = _token_path(self._registry(principal), principal)

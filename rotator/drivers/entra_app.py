@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from rotator.clients.graph import Graph, GraphObject, ObjectKind
+from rotator.clients.graph import Graph, GraphObject, ObjectKind, display_name_of
 from rotator.clients.pulls import PullProbe
 from rotator.drivers.pulling import pull_all
 from rotator.model.credential import Credential, Handle, Overlap, Principal, PrincipalKind, RetireMode, Traits
@@ -52,7 +52,7 @@ class EntraApp:
         """Add a client secret that shows the marker in its display name. Raises Indeterminate when no answer came."""
         holder = self._holder(principal)
         end_at = self._clock.now() + (ttl or DEFAULT_TTL)
-        made, secret = self._graph.add_password(holder.kind, holder.id, f"rotator {marker}", end_at)
+        made, secret = self._graph.add_password(holder.kind, holder.id, display_name_of(marker), end_at)
         credential = Credential(
             handle=Handle(principal=principal, id=f"{holder.kind}/{made.key_id}", marker=marker),
             username=principal.name,

@@ -26,7 +26,8 @@ _FORMATS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("shared-access-signature", re.compile(r"[?&]sig=[A-Za-z0-9%+/=_-]{20,}")),
 )
 
-_URL_PASSWORD = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s/@:?#]*:([^\s/@]+)@", re.IGNORECASE)
+# Repetitions are bounded: an unbounded one would let a long command hold the whole audit up for minutes.
+_URL_PASSWORD = re.compile(r"\b[a-z][a-z0-9+.-]{0,20}://[^\s/@:?#]*:([^\s/@]+)@", re.IGNORECASE)
 _URL_TOKEN = re.compile(r"\bhttps?://([^\s/@:?#]{20,})@", re.IGNORECASE)
 _CONNECTION = re.compile(
     r"(?:^|[;\s\"'])(?:AccountKey|SharedAccessKey|SharedSecret|Password|Pwd|AccessKey)\s*=\s*\"?([^;\s\"']{4,})", re.IGNORECASE
@@ -72,13 +73,16 @@ _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _PLAIN_URL = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
 
 _FLAG = re.compile(
-    r"--?(?!no-)(?:[a-z0-9]+[-_])*(?:password|passwd|passphrase|secret|api-?key|apikey|access-key|account-key|client-secret|token|pat)",
+    r"--?(?!no-)(?:[a-z0-9]{1,20}[-_]){0,4}(?:password|passwd|passphrase|secret|api-?key|apikey|access-key|account-key|client-secret|token|pat)",
     re.IGNORECASE,
 )
 _ASSIGNMENT = re.compile(r"(?:^|[\s;&|\"'])(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(\"[^\"]*\"|'[^']*'|[^\s;&|\"']+)")
 _FLAG_WITH_VALUE = re.compile(_FLAG.pattern + r"(?:=|\s+)(\"[^\"]*\"|'[^']*'|[^\s;&|\"']+)", re.IGNORECASE)
 _HEADER = re.compile(r"\b(?:Bearer|Basic)\s+([A-Za-z0-9_\-.~+/]{16,}=*)")
 _CURL_USER = re.compile(r"\s(?:-u|--user)[\s=]+[\"']?[^\s:\"']+:([^\s\"']+)")
+
+
+_WRITTEN = re.compile(r"[a-z]+|[A-Z]+|[A-Z][a-z]+|\d+")
 
 
 def known_format(text: str) -> str | None:
@@ -152,8 +156,8 @@ def looks_random(value: str) -> bool:
     """
     if len(value) < 16 or any(character.isspace() for character in value):
         return False
-    words = re.split(r"[-_./:,]", value)
-    if len(words) > 1 and all(word.isalpha() and (word.islower() or word.isupper() or word.istitle()) for word in words if word):
+    words = [word for word in re.split(r"[-_./:,@]", value) if word]
+    if len(words) > 1 and all(_WRITTEN.fullmatch(word) for word in words):
         return False
     has_digit = any(character.isdigit() for character in value)
     has_both_cases = any(map(str.islower, value)) and any(map(str.isupper, value))

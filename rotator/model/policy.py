@@ -24,7 +24,7 @@ class Severity(StrEnum):
 class Verdict(StrEnum):
     """UNKNOWN is a verdict of its own: what could not be read is never reported as clean."""
 
-    PASS = "pass"  # noqa: S105 - a verdict, no password
+    PASS = "pass"
     FAIL = "fail"
     UNKNOWN = "unknown"
 

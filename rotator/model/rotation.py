@@ -54,8 +54,9 @@ class PlanItem:
 
     `rotation` is the marker that every effect carries; it is derived from the principal and the handle that is replaced, so
     that the same work planned twice has the same name. `old` are the handles to retire after the soak; `slot` is the one to
-    fill where slots exist, and `replaces` the handle of the idle secret that lives there already, if any. `waves` lists group ids, the canary first. `held` is a sentence when a person must decide first;
-    then nothing of the item is done. `expires_at` is that of the credential in use now.
+    fill where slots exist, and `replaces` the handle of the idle secret that lives there already, if any. `waves` lists group
+    ids, the canary first. `held` is a sentence when a person must decide first; then nothing of the item is done.
+    `expires_at` is that of the credential in use now.
     """
 
     rotation: str
@@ -100,9 +101,12 @@ class Retirement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a run would do. `healthy` counts the principals that need nothing; `orphans` are live secrets that a rotation of
-    ours made and nobody owns, because an answer or a process was lost: they are ended. `only` and `force` are what it was asked for with. `digest` covers everything that the plan was made from but the time, so that a saved plan can be
-    refused when the estate has changed since.
+    """What a run would do.
+
+    `healthy` counts the principals that need nothing. `orphans` are live secrets that a rotation of ours made and nobody owns,
+    because an answer or a process was lost: they are ended. `only` and `force` are what the plan was asked for with. `digest`
+    covers everything that the plan was made from but the time, so that a saved plan can be refused when the estate has
+    changed since.
     """
 
     made_at: datetime

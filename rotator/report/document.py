@@ -11,6 +11,7 @@ from rotator.model.estate import Estate, Unread
 from rotator.model.policy import Audit, Finding, Policy, Severity, Verdict, Waiver
 from rotator.model.rotation import Action, Plan, PlanItem, Retirement, RotationOutcome
 from rotator.report.inventory import Mode, modes
+from rotator.report.unjudged import Unjudged, unjudged
 from rotator.report.words import count, listed, place
 
 SCHEMA = "rotator.report/1"
@@ -115,6 +116,11 @@ class Report:
     def complete(self) -> bool:
         """Whether everything could be read."""
         return not self.unread
+
+    @property
+    def unjudged(self) -> tuple[Unjudged, ...]:
+        """What could not be judged, one entry a thing."""
+        return unjudged(finding for result in self.policies for finding in result.unknown)
 
 
 def build(
@@ -223,7 +229,7 @@ def _rotation(item: PlanItem) -> Rotation:
 
 
 def work_of(item: PlanItem) -> str:
-    """Say in words what a rotation does to its groups: `redeploys 3 groups in 2 waves, leaves 1`."""
+    """Say in words what a rotation does to its groups: `redeploys 3 groups in waves of 1, 2; leaves 1`."""
     actions = Counter(one.action for one in item.consumers)
     parts = [f"redeploys {count(actions[Action.REDEPLOY], 'group')}"] if actions[Action.REDEPLOY] else []
     if actions[Action.RESTART]:
@@ -235,8 +241,8 @@ def work_of(item: PlanItem) -> str:
     if not parts:
         return "no group uses it"
     if len(item.waves) > 1:
-        parts[0] += f" in {len(item.waves)} waves"
-    return ", ".join(parts)
+        parts[0] += f" in waves of {listed((str(len(wave)) for wave in item.waves), most=5)}"
+    return "; ".join(parts)
 
 
 def groups_named(groups: Iterable[ArmId]) -> str:

@@ -53,6 +53,8 @@ def _template() -> Template:
     environment.filters.update(
         instant=words.instant, lasting=words.lasting, place=words.place, count=words.count, listed=words.listed
     )
-    environment.filters.update(relative=words.relative, prose=_prose)
-    environment.globals["kinds"] = words.KINDS
+    environment.filters.update(
+        relative=words.relative, prose=_prose, beyond_title=words.beyond_title, subject=words.subject, described=words.described
+    )
+    environment.filters.update(called=words.called, why_due=words.why_due)
     return environment.get_template("report.html.j2")

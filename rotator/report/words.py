@@ -1,10 +1,13 @@
 """Instants, durations and names, written for people. Pure: the present instant comes in as an argument."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from rotator.model.arm import ArmId
-from rotator.model.credential import PrincipalKind
+from rotator.model.credential import Principal, PrincipalKind
+from rotator.model.policy import Finding
+from rotator.model.rotation import PlanItem, Reason
 
 _DAY = timedelta(days=1)
 _HOUR = timedelta(hours=1)
@@ -21,6 +24,17 @@ KINDS = {
     PrincipalKind.GITLAB: "GitLab token",
     PrincipalKind.QUAY: "Quay robot",
     PrincipalKind.OTHER: "registry account",
+}
+
+REASONS = {
+    Reason.EXPIRED: "expired",
+    Reason.EXPIRING: "ends soon",
+    Reason.TOO_OLD: "too old",
+    Reason.NO_EXPIRY: "never ends",
+    Reason.NOT_IN_VAULT: "not in the vault",
+    Reason.OUT_OF_STEP: "a group may not store it",
+    Reason.UNFINISHED: "left unfinished",
+    Reason.REQUESTED: "asked for",
 }
 
 
@@ -69,3 +83,63 @@ def listed(things: Iterable[str], most: int = 3) -> str:
     items = list(things)
     shown = ", ".join(items[:most])
     return f"{shown} and {len(items) - most} more" if len(items) > most else shown
+
+
+def described(principal: Principal) -> str:
+    """Say what a principal is and where: `repository token, demo.azurecr.io`."""
+    kind = KINDS[principal.kind]
+    return kind if principal.registry == "entra" else f"{kind}, {principal.registry}"
+
+
+def called(principal: Principal, names: Mapping[str, str]) -> str:
+    """Return what to call a principal: its name, or its display name where the name is a GUID.
+
+    Every ECR login is named AWS, so those are told apart by account and region.
+    """
+    if principal.kind is PrincipalKind.ECR:
+        account, _, rest = principal.registry.partition(".dkr.ecr.")
+        return f"{principal.name} {account} {rest.partition('.')[0]}".strip()
+    return names.get(principal.id, principal.name)
+
+
+def why_due(item: PlanItem, now: datetime) -> str:
+    """Say why a credential is due: `expired 2 d ago, too old`."""
+    parts = []
+    for reason in item.reasons:
+        ends = relative(item.expires_at, now) if item.expires_at else ""
+        if ends and reason is Reason.EXPIRED:
+            parts.append(f"expired {ends}")
+        elif ends and reason is Reason.EXPIRING:
+            parts.append(f"ends {ends}")
+        else:
+            parts.append(REASONS[reason])
+    return listed(parts)
+
+
+def short(part: str) -> str:
+    """Shorten a handle to what people tell it by: `password1 of 2026-08-23`, `application/ade9c982`.
+
+    Anything else that tells findings apart (a registry's host, a field's path) stays as it is.
+    """
+    slot, made, instant_ = part.partition("@")
+    if made and re.match(r"\d{4}-\d\d-\d\dT", instant_):
+        return f"{slot} until {instant_[:16].replace('T', ' ')}" if slot == "lease" else f"{slot} of {instant_[:10]}"
+    return re.sub(r"^(\w+/[0-9a-f]{8})-[0-9a-f-]{27}$", r"\1", part)
+
+
+def subject(resource: str, names: Mapping[str, str]) -> tuple[str, str]:
+    """Return what to call the resource of a finding, and what it is.
+
+    `names` are the display names of principals whose own name is a GUID, by their id.
+    """
+    try:
+        principal = Principal.parse(resource)
+    except ValueError:
+        return place(resource), ""
+    return called(principal, names), described(principal)
+
+
+def beyond_title(finding: Finding) -> str:
+    """Return what a finding's message says that its title does not; empty when it only names the resource once more."""
+    _, found, rest = finding.message.partition(finding.title)
+    return rest.lstrip(". ") if found else finding.message

@@ -1,6 +1,6 @@
 """What the phases reach the world through."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
@@ -8,7 +8,7 @@ from typing import TypeVar
 from rotator.model.arm import ArmId
 from rotator.model.credential import Principal
 from rotator.model.errors import Conflict, Held, Indeterminate, RotatorError
-from rotator.model.estate import StoredSecret
+from rotator.model.estate import TAG_HANDLE, StoredSecret
 from rotator.model.rotation import RotationEvent
 from rotator.ports import (
     Clock,
@@ -54,6 +54,22 @@ class Context:
         """Read where a rotation stands from its staged secret's tags."""
         stored = self.vault.look(staged_name)
         return None if stored is None else read_record(stored)
+
+    def version_of(self, name: str, handles: Collection[str]) -> StoredSecret | None:
+        """Return the newest enabled version of a secret that holds one of the handles, or None.
+
+        Not simply the newest or the one before it: a lost answer can leave the same value there twice, and a person can have
+        written another on top.
+        """
+        seen: set[str] = set()
+        found = self.vault.look(name)
+        # Versions of one second have no order that can be relied on, so that two may each call the other the one before.
+        while found is not None and found.version not in seen:
+            if found.enabled and found.tags.get(TAG_HANDLE, "") in handles:
+                return found
+            seen.add(found.version)
+            found = self.vault.previous(name, found.version)
+        return None
 
     def save(self, record: RotationRecord, *, enabled: bool | None = None) -> RotationRecord:
         """Write a record's tags on the version that carries it."""

@@ -6,29 +6,36 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from rotator.model.arm import ArmId
-from rotator.model.errors import Conflict, CutoverFailed, Held, Indeterminate, NotFound, RotatorError
+from rotator.model.errors import Conflict, CutoverFailed, Held, NotFound, RotatorError, Throttled, Unavailable
 from rotator.model.estate import TAG_HANDLE
-from rotator.model.group import GROUP_TAG_PREFIX, ContainerGroup, GroupState, WriteOnlyField
+from rotator.model.group import GROUP_TAG_PREFIX, Absent, ContainerGroup, GroupState, ManagedIdentity
+from rotator.model.image import ImageReference
 from rotator.model.rotation import Action, Consumer, PlanItem
 from rotator.model.secret import Secret
 from rotator.rotation.consumers import moved
-from rotator.rotation.context import Context
+from rotator.rotation.context import Context, looking
 from rotator.rotation.record import RotationRecord
+from rotator.rotation.redeploy import accepted, redeploy
 
 _HEALTH_PAUSE = timedelta(seconds=10)
 _TRANSITION_PAUSE = timedelta(seconds=15)
 _TRANSITION_TRIES = 20
+# Pulls are timed by Azure's clock and updates by ours.
+_CLOCKS_APART = timedelta(seconds=10)
 
 MOVED, LEFT, FAILED = "moved", "left", "failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
-    """How one group fared. `changed` says whether Azure accepted an update, so that there is something to put back."""
+    """How one group fared.
+
+    FAILED: it was changed and is not well, so that there is something to put back and the rotation stops. LEFT: it is as it was,
+    with a `code` when that was not its owner's doing.
+    """
 
     group: str
     result: str
-    changed: bool = False
     detail: str = ""
     code: str = ""
 
@@ -44,62 +51,71 @@ def cutover(
 
 def move(context: Context, item: PlanItem, record: RotationRecord, consumer: Consumer, missing: Sequence[str]) -> Move:
     """Move one group to the new credential, unless its tags say that it has been moved; then wait for its health."""
-    name = consumer.group.text
     gone = sorted(set(consumer.images) & set(missing))
     if gone:
-        detail = f"{gone[0]} does not exist in its registry: the group could not start again with any credential"
-        context.tell(item.rotation, item.principal, "redeploy", group=consumer.group, error=Held(detail))
-        return Move(group=name, result=LEFT, detail=detail, code=Held.code)
+        why = f"{gone[0]} does not exist in its registry: the group could not start again with any credential"
+        return _left(context, item, consumer, error=Held(why))
     changed = False
     try:
         with context.claims.claim(consumer.group):
-            group = _settled(context, consumer.group)
-            why = _leave(group, consumer)
+            try:
+                group = _settled(context, consumer.group)
+            except NotFound:
+                return _left(context, item, consumer, "deleted since the plan")
+            why = _leave(group, consumer, record)
             if why:
-                context.tell(item.rotation, item.principal, "redeploy", f"left: {why}", group=consumer.group)
-                return Move(group=name, result=LEFT, detail=why)
-            since = context.clock.now()
-            if not moved(group, consumer.registries, item.rotation):
+                return _left(context, item, consumer, why)
+            since = record.issued_at or context.clock.now()
+            changed = moved(group, consumer.registries, record.mark)
+            if not changed:
+                since = context.clock.now()
                 _apply(context, item, record, consumer, group)
                 changed = True
                 context.tell(item.rotation, item.principal, consumer.action.value, group=consumer.group)
-                _await_health(context, consumer.group, since - timedelta(seconds=1))
+            # Also when an earlier try moved it: that one may have died before it saw that the group is not well.
+            _await_health(context, consumer.group, since - _CLOCKS_APART)
             context.tell(item.rotation, item.principal, "health", "healthy", group=consumer.group)
-        return Move(group=name, result=MOVED, changed=changed)
-    except NotFound:
-        context.tell(item.rotation, item.principal, "redeploy", "left: deleted since the plan", group=consumer.group)
-        return Move(group=name, result=LEFT, detail="deleted since the plan")
-    except Held as error:
-        context.tell(item.rotation, item.principal, "redeploy", group=consumer.group, error=error)
-        return Move(group=name, result=LEFT, detail=error.message, code=error.code)
+        return Move(group=consumer.group.text, result=MOVED)
     except RotatorError as error:
+        if not changed:
+            return _left(context, item, consumer, error=error)
         context.tell(item.rotation, item.principal, "redeploy", group=consumer.group, error=error)
-        perhaps = changed or isinstance(error, Indeterminate)
-        return Move(group=name, result=FAILED, changed=perhaps, detail=error.message, code=error.code)
+        return Move(group=consumer.group.text, result=FAILED, detail=error.message, code=error.code)
 
 
-def roll_back(context: Context, item: PlanItem, record: RotationRecord, moves: Sequence[Move]) -> tuple[str, ...]:
+def roll_back(
+    context: Context, item: PlanItem, record: RotationRecord, moves: Sequence[Move], missing: Sequence[str]
+) -> tuple[str, ...]:
     """Put the old credential back into the groups that failed; returns the ids of those for which that worked.
 
-    Impossible when the vault never held the old value: a first rotation. Then the group keeps the new credential, which
-    was verified, and a person decides.
+    Impossible when the vault never held the old value (a first rotation), when the old secret is no longer accepted, and for a
+    group that reads from the vault. Such a group keeps the new credential, which was verified, and a person decides.
     """
     consumers = {one.group.text: one for one in item.consumers}
-    failed = [consumers[one.group] for one in moves if one.result == FAILED and one.changed]
-    old = _old_value(context, record) if failed else None
-    if old is None:
-        return ()
+    failed = [consumers[one.group] for one in moves if one.result == FAILED]
     back = []
     for consumer in failed:
+        if consumer.action is not Action.REDEPLOY:
+            continue
         try:
             with context.claims.claim(consumer.group):
                 group = _settled(context, consumer.group)
-                _redeploy(context, group, consumer.registries, old, {GROUP_TAG_PREFIX + one: "" for one in consumer.registries})
+                old = _old_value(context, item, record, consumer, missing)
+                if old is None:
+                    continue
+                redeploy(context, item, consumer, group, old, {GROUP_TAG_PREFIX + one: "" for one in consumer.registries})
             back.append(consumer.group.text)
             context.tell(item.rotation, item.principal, "roll-back", "the old credential is back", group=consumer.group)
         except RotatorError as error:
             context.tell(item.rotation, item.principal, "roll-back", group=consumer.group, error=error)
     return tuple(back)
+
+
+def _left(context: Context, item: PlanItem, consumer: Consumer, why: str = "", *, error: RotatorError | None = None) -> Move:
+    context.tell(item.rotation, item.principal, "redeploy", f"left: {why}", group=consumer.group, error=error)
+    if error is None:
+        return Move(group=consumer.group.text, result=LEFT, detail=why)
+    return Move(group=consumer.group.text, result=LEFT, detail=error.message, code=error.code)
 
 
 def _settled(context: Context, group: ArmId) -> ContainerGroup:
@@ -112,10 +128,14 @@ def _settled(context: Context, group: ArmId) -> ContainerGroup:
     raise Conflict(f"{group.name} stays in transition", api="container-instances", operation="read")
 
 
-def _leave(group: ContainerGroup, consumer: Consumer) -> str:
+def _leave(group: ContainerGroup, consumer: Consumer, record: RotationRecord) -> str:
     """Say why the group must be left alone although the plan wanted to move it, or nothing."""
-    if not any(one.registry in consumer.registries for one in group.bindings):
-        return "no longer uses this registry"
+    wanted = (record.username or record.principal.name).lower()
+    for registry in consumer.registries:
+        sources = [one.source for one in group.bindings if one.registry == registry]
+        users = {one.username.strip().lower() for one in sources if not isinstance(one, Absent | ManagedIdentity)}
+        if users != {wanted}:
+            return f"no longer logs in to {registry} as {wanted}"
     if group.state is GroupState.STOPPED:
         return "was stopped since the plan"
     if group.state is GroupState.FINISHED:
@@ -124,40 +144,30 @@ def _leave(group: ContainerGroup, consumer: Consumer) -> str:
 
 
 def _apply(context: Context, item: PlanItem, record: RotationRecord, consumer: Consumer, group: ContainerGroup) -> None:
-    tags = {GROUP_TAG_PREFIX + registry: item.rotation for registry in consumer.registries}
-    if consumer.action is Action.RESTART:
-        context.platform.restart(group.id)
-        # After the restart, not before: the tag states that the group has read the new secret.
-        context.platform.tag(group, tags)
-        return
+    tags = {GROUP_TAG_PREFIX + registry: record.mark for registry in consumer.registries}
     new = _new_value(context, record)
-    _redeploy(context, group, consumer.registries, new, tags, username=record.username)
-
-
-def _redeploy(
-    context: Context,
-    group: ContainerGroup,
-    registries: Sequence[str],
-    password: Secret,
-    tags: dict[str, str],
-    username: str = "",
-) -> None:
-    ours = {f"imageRegistryCredentials/{registry}/password" for registry in registries}
-    values: dict[WriteOnlyField, Secret] = {
-        field: password if field.path in ours else context.values.fetch(group, field) for field in group.write_only
-    }
-    usernames = dict.fromkeys(registries, username) if username else {}
-    context.platform.redeploy(group, values=values, tags=tags, usernames=usernames)
+    if consumer.action is not Action.RESTART:
+        redeploy(context, item, consumer, group, new, tags, username=record.username)
+        return
+    # Restarting twice, or writing a tag twice, does what once does.
+    looking(context, lambda: context.platform.restart(group.id))
+    # After the restart, not before: the tag states that the group has read the new secret.
+    looking(context, lambda: context.platform.tag(group, tags))
 
 
 def _await_health(context: Context, group: ArmId, since: datetime) -> None:
     deadline = context.clock.now() + context.rules.health_timeout
     while True:
-        health = context.platform.health(group, since)
-        if health.healthy:
-            return
-        if health.settled or context.clock.now() >= deadline:
-            raise CutoverFailed(f"{group.name} is not healthy on the new credential: {health.detail}")
+        try:
+            health = context.platform.health(group, since)
+            detail, settled = health.detail, health.settled
+            if health.healthy:
+                return
+        except (Throttled, Unavailable) as error:
+            # Not to see a group is no reason to put it again.
+            detail, settled = error.message, False
+        if settled or context.clock.now() >= deadline:
+            raise CutoverFailed(f"{group.name} is not healthy on the new credential: {detail}")
         context.clock.sleep(_HEALTH_PAUSE)
 
 
@@ -171,9 +181,14 @@ def _new_value(context: Context, record: RotationRecord) -> Secret:
     return context.vault.read(record.secret_name, current.version)
 
 
-def _old_value(context: Context, record: RotationRecord) -> Secret | None:
-    current = context.vault.look(record.secret_name)
-    before = context.vault.previous(record.secret_name, current.version) if current else None
-    if before is None or before.tags.get(TAG_HANDLE, "") not in record.old:
+def _old_value(
+    context: Context, item: PlanItem, record: RotationRecord, consumer: Consumer, missing: Sequence[str]
+) -> Secret | None:
+    """Return the old value if the vault has it and it still works: what has expired must not be put into a group."""
+    before = context.version_of(record.secret_name, record.old)
+    if before is None:
         return None
-    return context.vault.read(record.secret_name, before.version)
+    old = context.vault.read(record.secret_name, before.version)
+    images = [ImageReference.parse(text) for text in consumer.images if text not in missing]
+    username = record.username or item.principal.name
+    return old if accepted(context, item, username, old, images) else None

@@ -5,21 +5,21 @@ values. Importing DBOS costs more than a second, so it happens here and only whe
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Never
 
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter
 
 from rotator.model.errors import AlreadyRunning, RotatorError
-from rotator.model.rotation import PlanItem, Retirement, RotationOutcome
+from rotator.model.rotation import PlanItem, RotationOutcome
 from rotator.ports import Json
 from rotator.rotation.context import Context
 from rotator.rotation.steps import guarded, place_of, unguarded
-from rotator.rotation.workflow import carry_out, finish_off
+from rotator.rotation.workflow import carry_out
 
 if TYPE_CHECKING:
     from dbos import DBOS, WorkflowHandle
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 JOURNAL_FORMAT = "1"
 
 _ITEM = TypeAdapter(PlanItem)
-_RETIREMENT = TypeAdapter(Retirement)
 _OUTCOME = TypeAdapter(RotationOutcome)
 
 
@@ -55,7 +54,7 @@ class Journal:
         self._url = url
         self._lock = lock
         self._context: Context | None = None
-        self._workflows: Mapping[str, Callable[[Json], Json]] = {}
+        self._workflow: Callable[[Json], Json] = lambda _: self._closed()
 
     @contextmanager
     def opened(self, context: Context) -> "Iterator[Journal]":
@@ -75,7 +74,7 @@ class Journal:
                 }
             )
             self._context = context
-            self._workflows = self._registered(DBOS)
+            self._workflow = self._registered(DBOS)
             try:
                 DBOS.launch()
                 yield self
@@ -84,50 +83,45 @@ class Journal:
                 self._context = None
 
     def carried_on(self) -> tuple[RotationOutcome, ...]:
-        """Wait for what an earlier process left unfinished, which DBOS has taken up again, and return how it ended."""
+        """Wait for what an earlier process left unfinished, which DBOS has taken up again, and return how it ended.
+
+        What cannot be taken up is left to the plans of later runs: the vault's tags say where it stands.
+        """
         from dbos import DBOS
 
         left = DBOS.list_workflows(status=["PENDING", "ENQUEUED"], load_input=False, load_output=False)
         handles: list[WorkflowHandle[Json]] = [DBOS.retrieve_workflow(one.workflow_id) for one in left]
-        return tuple(_OUTCOME.validate_python(handle.get_result()) for handle in handles)
+        outcomes = []
+        for handle in handles:
+            try:
+                outcomes.append(_OUTCOME.validate_python(handle.get_result()))
+            except Exception:  # noqa: BLE001 - a journal of another version, or one that was cut off, must not stop this run
+                logging.getLogger(__name__).warning("work that was cut off could not be taken up from the journal")
+        return tuple(outcomes)
 
     def rotate(self, items: Sequence[PlanItem], run: str, parallel: int) -> tuple[RotationOutcome, ...]:
         """Carry the items out; `run` tells this run's attempts from those of other runs of the same work."""
-        work = [("rotation", f"{item.rotation}:{run}", _ITEM.dump_python(item, mode="json")) for item in items]
-        return self._all(work, parallel)
-
-    def retire(self, retirements: Sequence[Retirement], run: str, parallel: int) -> tuple[RotationOutcome, ...]:
-        """End the old secrets of rotations whose soak is over."""
-        work = [("retirement", f"{one.rotation}:retire:{run}", _RETIREMENT.dump_python(one, mode="json")) for one in retirements]
-        return self._all(work, parallel)
-
-    def _all(self, work: Sequence[tuple[str, str, Json]], parallel: int) -> tuple[RotationOutcome, ...]:
         from dbos import SetWorkflowID
 
-        def one(task: tuple[str, str, Json]) -> RotationOutcome:
-            name, workflow_id, argument = task
-            with SetWorkflowID(workflow_id):
-                return _OUTCOME.validate_python(self._workflows[name](argument))
+        def one(item: PlanItem) -> RotationOutcome:
+            with SetWorkflowID(f"{item.rotation}:{run}"):
+                argument: Json = _ITEM.dump_python(item, mode="json")
+                return _OUTCOME.validate_python(self._workflow(argument))
 
         with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="rotation") as pool:
-            return tuple(pool.map(one, work))
+            return tuple(pool.map(one, items))
 
-    def _registered(self, dbos: "type[DBOS]") -> Mapping[str, Callable[[Json], Json]]:
+    def _registered(self, dbos: "type[DBOS]") -> Callable[[Json], Json]:
         def rotation(argument: Json) -> Json:
             return _journalled(carry_out(DurableSteps(dbos), self._reach(), _ITEM.validate_python(argument)))
 
-        def retirement(argument: Json) -> Json:
-            return _journalled(finish_off(DurableSteps(dbos), self._reach(), _RETIREMENT.validate_python(argument)))
-
-        return {
-            "rotation": dbos.workflow(name="rotation")(_without_text(rotation)),
-            "retirement": dbos.workflow(name="retirement")(_without_text(retirement)),
-        }
+        return dbos.workflow(name="rotation")(_without_text(rotation))
 
     def _reach(self) -> Context:
-        if self._context is None:
-            raise RotatorError("the journal is closed")
-        return self._context
+        return self._closed() if self._context is None else self._context
+
+    def _closed(self) -> Never:
+        raise RotatorError("the journal is closed")
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

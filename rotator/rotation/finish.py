@@ -5,12 +5,12 @@ from dataclasses import replace
 
 from rotator.model.arm import ArmId
 from rotator.model.credential import Handle, Overlap, RetireMode
-from rotator.model.errors import Indeterminate
+from rotator.model.errors import Held
 from rotator.model.estate import STAGED_SUFFIX, TAG_HANDLE
 from rotator.model.rotation import Phase, PlanItem, Retirement
 from rotator.ports import Drain, Usage
-from rotator.rotation.context import Context, looking
-from rotator.rotation.record import RotationRecord
+from rotator.rotation.context import Context, annotate, looking
+from rotator.rotation.record import RotationRecord, read_record
 
 # The log names principals, not their secrets: a consumer's restart on the new secret cannot be told from a use of the old one.
 # What decides is that every group is shown to store the new one; the log adds what it can.
@@ -31,8 +31,9 @@ def begin_soak(context: Context, item: PlanItem, record: RotationRecord, left: S
     now = context.clock.now()
     driver = context.driver(item.principal)
     ends_alone = driver.traits.retire is RetireMode.BY_ITSELF
-    live = set() if ends_alone else {one.handle.id for one in driver.inspect(item.principal) if not one.expired(now)}
-    old = tuple(handle for handle in item.old if handle in live and handle != record.handle)
+    over = {one.handle.id for one in driver.inspect(item.principal) if one.expired(now)}
+    # One that is not listed stays on the list of what to end: the registry's answer may be late, and ending it twice is no harm.
+    old = () if ends_alone else tuple(handle for handle in item.old if handle not in over and handle != record.handle)
     if not old and not (left and driver.traits.overlap is not Overlap.LEASES):
         closed = replace(record, phase=Phase.DONE, cutover_at=now, old=())
         context.save(closed, enabled=False)
@@ -55,8 +56,15 @@ def retire(context: Context, retirement: Retirement) -> Usage:
     """End every old secret of a rotation whose soak is over. Already gone counts as done.
 
     Addresses the handles that were recorded, never what today's configuration would say. Returns what the registry's log
-    said about the principal since the cutover.
+    said about the principal since the cutover. Raises Held, and ends nothing, when the vault holds another secret by now.
     """
+    current = context.vault.look(retirement.secret_name)
+    if retirement.old and (current is None or current.tags.get(TAG_HANDLE) != retirement.handle):
+        # Groups that read from the vault use what is there; it may be the very secret that is to be ended.
+        raise Held(
+            f"{retirement.secret_name} no longer holds {retirement.handle}: somebody wrote another version during the soak",
+            advice="Find out what the groups use, and put it into the vault with its tags; until then nothing is ended.",
+        )
     usage = context.usage.usage(retirement.principal, retirement.registries, retirement.cutover_at)
     driver = context.driver(retirement.principal)
     for text in retirement.old:
@@ -69,24 +77,27 @@ def retire(context: Context, retirement: Retirement) -> Usage:
 
 
 def close(context: Context, retirement: Retirement) -> None:
-    """Record that the rotation is over, and switch off the vault's version of the ended secret."""
+    """Record that the rotation is over, and switch off the vault's versions of the ended secrets."""
+    # Bounded, in case a switch that was turned off is still shown as on.
+    for _ in range(2 * len(retirement.old)):
+        before = context.version_of(retirement.secret_name, retirement.old)
+        if before is None:
+            break
+        annotate(context, retirement.secret_name, before.version, dict(before.tags), enabled=False)
     staged = context.record(retirement.secret_name + STAGED_SUFFIX)
     if staged is not None and staged.rotation == retirement.rotation:
         context.save(replace(staged, phase=Phase.DONE, old=(), soak_until=None), enabled=False)
-    current = context.vault.look(retirement.secret_name)
-    before = context.vault.previous(retirement.secret_name, current.version) if current else None
-    if before is not None and before.tags.get(TAG_HANDLE, "") in retirement.old:
-        context.vault.annotate(retirement.secret_name, before.version, tags=before.tags, enabled=False)
 
 
-def end_orphan(context: Context, handle: Handle) -> None:
-    """End a live secret of ours that nobody owns; looks at the vault once more, because the estate may be minutes old."""
-    driver = context.driver(handle.principal)
-    try:
-        driver.retire(handle)
-    except Indeterminate:
-        driver.retire(handle)
+def end_orphan(context: Context, handle: Handle) -> bool:
+    """End a live secret of ours that nobody owns; False when the vault knows it by now, because the plan may be minutes old."""
+    for stored in context.vault.inventory():
+        record = read_record(stored)
+        if stored.tags.get(TAG_HANDLE) == handle.id or (record is not None and handle.id in record.old):
+            return False
+    looking(context, lambda: context.driver(handle.principal).retire(handle))
     context.tell(handle.marker, handle.principal, "retire", f"ended {handle.id}, which no rotation owned")
+    return True
 
 
 def _slot_of(handle: str) -> str:

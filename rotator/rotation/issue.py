@@ -1,4 +1,4 @@
-"""The first three phases: a new secret is made and staged, tried for real, and promoted to what consumers read.
+"""The first phase: a new secret is announced in the vault, made, and staged there.
 
 Every function may run twice, because the journal writes down a step only after it: each looks at the vault and at the
 registry before it acts. A value exists only inside these functions; what they return is a reference.
@@ -8,48 +8,61 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from rotator.model.credential import Credential, Handle, Overlap
-from rotator.model.errors import Held, NotFound, VerificationFailed
-from rotator.model.estate import TAG_HANDLE, TAG_ISSUED, TAG_PRINCIPAL, TAG_RESOURCE, TAG_ROTATION, StoredSecret
+from rotator.model.credential import Credential, Overlap
+from rotator.model.errors import Held, NotFound, Rejected, VerificationFailed
+from rotator.model.estate import STAGED_SUFFIX, TAG_HANDLE, StoredSecret
 from rotator.model.image import ImageReference
 from rotator.model.rotation import Phase, PlanItem
 from rotator.model.secret import Secret
-from rotator.ports import RegistryDriver
 from rotator.rotation.context import Context, looking
-from rotator.rotation.record import TAG_USERNAME, RotationRecord, write_instant
+from rotator.rotation.naming import marker_of, stranger_in
+from rotator.rotation.record import RotationRecord, read_promoted, read_record
+from rotator.rotation.verify import credential_of, value_of
 
 _PLACEHOLDER = "pending"
-_ISSUED = {Phase.STAGED, Phase.VERIFIED, Phase.PROMOTED, Phase.CUTOVER, Phase.SOAKING, Phase.HELD}
-_PROMOTED = {Phase.PROMOTED, Phase.CUTOVER, Phase.SOAKING}
-_CLOSED = {Phase.DONE}
 _VERSION_PAUSE = timedelta(seconds=2)
-_RETRY_PAUSE = timedelta(seconds=5)
+# How long after its announcement a secret of ours may have been made, and how far the registry's clock may be behind ours.
+_MADE_WITHIN = timedelta(hours=1)
+_CLOCKS_APART = timedelta(minutes=5)
 
 
 def issue(context: Context, item: PlanItem) -> RotationRecord:
-    """Return the record of a staged secret that belongs to this rotation and still works; makes one when there is none."""
+    """Return the record of a staged secret that belongs to this rotation and still works; makes one when there is none.
+
+    Raises Held when the vault or the registry are not as the plan found them: then nothing is made.
+    """
     return looking(context, lambda: _issue(context, item))
 
 
 def _issue(context: Context, item: PlanItem) -> RotationRecord:
     driver = context.driver(item.principal)
-    fresh = _fresh_record(item)
-    found = context.record(fresh.staged_name)
-    if found is not None and found.rotation != item.rotation and found.phase not in _CLOSED | {Phase.INTENT, Phase.SOAKING}:
-        raise Held(
-            f"{item.principal.id}: another rotation, {found.rotation}, is not finished ({found.phase.value})",
-            advice="Finish it first: run rotator plan to see what it waits for.",
-        )
+    current, staged = context.vault.look(item.secret_name), context.vault.look(item.secret_name + STAGED_SUFFIX)
+    _refuse_strangers(context, item, current, staged)
     live = driver.inspect(item.principal)
-    if found is not None and found.rotation == item.rotation and _usable(found, live, driver, context.clock.now()):
-        return found
+    found = read_record(staged) if staged else None
+    for record in (_promoted(item, current), found):
+        if record is not None and record.rotation == item.rotation and _usable(context, item, record, live):
+            agree = found is not None and (found.rotation, found.handle) == (record.rotation, record.handle)
+            return found if agree and found is not None else _kept_again(context, record)
+    _refuse_other_work(item, found, current, live)
+    fresh = RotationRecord(
+        rotation=item.rotation,
+        principal=item.principal,
+        phase=Phase.INTENT,
+        secret_name=item.secret_name,
+        slot=item.slot,
+        old=item.old,
+        issued_at=context.clock.now(),
+    )
+    if driver.traits.overlap is Overlap.TWO_SLOTS:
+        fresh = replace(fresh, replaces=_checked_slot(context, item, live, found, current))
+    if driver.traits.overlap is not Overlap.LEASES:
+        _announce(context, fresh)
     for credential in live:
-        if credential.handle.marker == item.rotation:
+        ours = credential.handle.marker == item.rotation
+        if ours and credential.handle.id not in {*item.old, current.tags.get(TAG_HANDLE, "") if current else ""}:
             # Made by an earlier try of this very rotation, and its value was lost before it reached the vault.
             driver.retire(credential.handle)
-    if driver.traits.overlap is Overlap.TWO_SLOTS:
-        _check_slot(context, item, live, found)
-        _write_intent(context, fresh, found)
     credential, secret = driver.issue(item.principal, item.rotation, item.ttl, item.slot)
     context.tell(item.rotation, item.principal, "issue", f"made {credential.handle.id}")
     return stage(context, fresh, credential, secret)
@@ -78,141 +91,114 @@ def stage(context: Context, record: RotationRecord, credential: Credential, secr
     return replace(staged, version=looking(context, write).version)
 
 
-def verify(context: Context, item: PlanItem, record: RotationRecord) -> tuple[str, ...]:
-    """Pull every image of the consumers with the new secret, several times in a row over fresh connections.
+def _announce(context: Context, fresh: RotationRecord) -> None:
+    """Say in the vault what is about to be made, before it is: whatever a crash leaves behind then has an owner.
 
-    New secrets take from seconds (Entra) to a minute (ACR) to reach every replica, so a refusal is tried again until the
-    kind's limit has passed. Returns the images that do not exist: their groups could not start with any credential.
-    Raises VerificationFailed.
+    Each try says it anew, so that a slot which somebody else fills later is not taken for ours.
     """
-    driver = context.driver(item.principal)
-    images = tuple(ImageReference.parse(text) for text in sorted({text for one in item.consumers for text in one.images}))
-    secret = _value_of(context, record)
-    credential = _credential_of(item, record)
-    traits = driver.traits
-    context.clock.sleep(traits.propagation)
-    deadline = context.clock.now() + traits.propagation_limit
-    missing: set[ImageReference] = set()
-    in_a_row = 0
-    while in_a_row < context.rules.verify_pulls:
-        try:
-            missing |= _pull_all(driver, credential, secret, [one for one in images if one not in missing])
-            in_a_row += 1
-        except VerificationFailed as error:
-            in_a_row = 0
-            if context.clock.now() >= deadline:
-                context.tell(item.rotation, item.principal, "verify", error=error)
-                raise
-            context.clock.sleep(_RETRY_PAUSE)
-    if images and len(missing) == len(images):
-        raise VerificationFailed(f"{item.principal.id}: none of its images exists any more, so nothing proves the new secret")
-    if record.phase is Phase.STAGED:
-        context.save(replace(record, phase=Phase.VERIFIED))
-    context.tell(item.rotation, item.principal, "verify", f"pulled {len(images) - len(missing)} images {in_a_row} times")
-    return tuple(str(image) for image in sorted(missing))
-
-
-def promote(context: Context, item: PlanItem, record: RotationRecord) -> RotationRecord:
-    """Make the verified secret the version that consumers read, then switch the staged copy off."""
-    secret_tags = {
-        TAG_PRINCIPAL: item.principal.id,
-        TAG_RESOURCE: item.principal.resource_id,
-        TAG_HANDLE: record.handle,
-        TAG_ROTATION: item.rotation,
-        TAG_ISSUED: write_instant(record.issued_at),
-        TAG_USERNAME: record.username,
-    }
-
-    def write() -> None:
-        current = context.vault.look(record.secret_name)
-        if current is not None and current.enabled and current.tags.get(TAG_HANDLE) == record.handle:
-            return
-        context.vault.write(
-            record.secret_name,
-            context.vault.read(record.staged_name, record.version),
-            tags={name: value for name, value in secret_tags.items() if value},
-            expires_at=record.expires_at,
-        )
-
-    looking(context, write)
-    promoted = replace(record, phase=Phase.PROMOTED if record.phase not in _PROMOTED else record.phase)
-    context.save(promoted, enabled=False)
-    context.tell(item.rotation, item.principal, "promote", f"{record.secret_name} now holds {record.handle}")
-    return promoted
-
-
-def _fresh_record(item: PlanItem) -> RotationRecord:
-    return RotationRecord(
-        rotation=item.rotation,
-        principal=item.principal,
-        phase=Phase.INTENT,
-        secret_name=item.secret_name,
-        slot=item.slot,
-        old=item.old,
-    )
-
-
-def _usable(found: RotationRecord, live: Sequence[Credential], driver: RegistryDriver, now: datetime) -> bool:
-    if found.phase not in _ISSUED or not found.has_value:
-        return False
-    if found.expires_at is not None and found.expires_at <= now:
-        return False
-    if driver.traits.overlap is Overlap.LEASES:
-        return True
-    return any(one.handle.id == found.handle for one in live)
-
-
-def _check_slot(context: Context, item: PlanItem, live: Sequence[Credential], found: RotationRecord | None) -> None:
-    """Refuse to fill a slot whose secret may be in use: the last look before the one effect that could lock groups out."""
-    current = context.vault.look(item.secret_name)
-    in_use = {*item.old, current.tags.get(TAG_HANDLE, "") if current else ""}
-    now = context.clock.now()
-    filling = [one.handle.id for one in live if one.handle.slot == item.slot and not one.expired(now)]
-    if any(handle in in_use for handle in filling):
-        raise Held(f"{item.principal.id}: {item.slot} is the password in use; the plan is wrong and nothing was done")
-    if found is not None and found.rotation == item.rotation and found.slot == item.slot:
-        return
-    if any(handle != item.replaces for handle in filling):
-        raise Held(f"{item.principal.id}: {item.slot} was filled by somebody else since the plan; make a new plan")
-
-
-def _write_intent(context: Context, fresh: RotationRecord, found: RotationRecord | None) -> None:
-    """Say in the vault which slot is about to be filled, before it is: slots cannot carry a marker themselves.
-
-    After a crash the next run sees the intent without a value, and may fill this slot again, because nobody can use it yet.
-    """
-    if found is not None and found.rotation == fresh.rotation and found.phase is Phase.INTENT and found.slot == fresh.slot:
-        return
     context.vault.write(fresh.staged_name, Secret(_PLACEHOLDER), tags=fresh.tags(), expires_at=None, enabled=False)
     # The vault orders versions by whole seconds. Without this pause the secret staged next could carry the same second, and a
-    # later look could take the intent for the newer of the two, and fill the slot that groups use by then.
+    # later look could take the announcement for the newer of the two, and fill the slot that groups use by then.
     context.clock.sleep(_VERSION_PAUSE)
 
 
-def _value_of(context: Context, record: RotationRecord) -> Secret:
-    if record.phase in _PROMOTED or record.phase is Phase.HELD:
-        current = context.vault.look(record.secret_name)
-        if current is not None and current.tags.get(TAG_HANDLE) == record.handle:
-            return context.vault.read(record.secret_name, current.version)
-    return context.vault.read(record.staged_name, record.version)
+def _refuse_strangers(context: Context, item: PlanItem, current: StoredSecret | None, staged: StoredSecret | None) -> None:
+    stored = {one.name.lower(): one for one in (current, staged) if one is not None}
+    stranger = stranger_in(item.principal, item.secret_name, stored, context.rules)
+    if stranger:
+        raise Held(f"the vault's secret {stranger} is not {item.principal.id}'s; nothing was done")
 
 
-def _credential_of(item: PlanItem, record: RotationRecord) -> Credential:
-    return Credential(
-        handle=Handle(principal=item.principal, id=record.handle, slot=record.slot, marker=item.rotation),
-        username=record.username or item.principal.name,
-        issued_at=record.issued_at,
-        expires_at=record.expires_at,
+def _refuse_other_work(
+    item: PlanItem, found: RotationRecord | None, current: StoredSecret | None, live: Sequence[Credential]
+) -> None:
+    """Refuse to begin when the vault tells of a secret that this rotation does not take over.
+
+    The plan may come from a journal that lay about for months, and another program may have begun meanwhile.
+    """
+    if found is not None and found.rotation == item.rotation:
+        return
+    listed = {one.handle.id for one in live}
+    owned = {found.handle, *found.old} & listed if found else set()
+    if found is not None and (found.phase not in {Phase.DONE, Phase.SOAKING} or not owned <= set(item.old)):
+        raise Held(
+            f"{item.principal.id}: another rotation, {found.rotation}, is not finished ({found.phase.value})",
+            advice="Finish it first: run rotator plan to see what it waits for.",
+        )
+    handle = current.tags.get(TAG_HANDLE, "") if current else ""
+    if handle in listed and handle not in item.old and marker_of(item.principal, (handle,)) != item.rotation:
+        raise Held(f"{item.principal.id}: {item.secret_name} holds {handle} by now, which the plan did not know of")
+
+
+def _promoted(item: PlanItem, current: StoredSecret | None) -> RotationRecord | None:
+    """Return what the consumers' secret says of this rotation: it outweighs a staged record that says otherwise."""
+    record = read_promoted(current) if current else None
+    return replace(record, principal=item.principal) if record is not None else None
+
+
+def _kept_again(context: Context, record: RotationRecord) -> RotationRecord:
+    """Write the record of a promoted secret again where it is gone, or tells of another secret than the one in use."""
+    secret = value_of(context, record)
+    stored = context.vault.write(record.staged_name, secret, tags=record.tags(), expires_at=record.expires_at, enabled=False)
+    return replace(record, version=stored.version)
+
+
+def _usable(context: Context, item: PlanItem, found: RotationRecord, live: Sequence[Credential]) -> bool:
+    """Whether the record's secret still works, so that none has to be made.
+
+    The registry's list can be late, so one that was promoted and is not listed is tried: a slot that groups use must not be
+    filled again because of an old answer.
+    """
+    if found.phase is Phase.INTENT or not found.handle:
+        return False
+    if found.expires_at is not None and found.expires_at <= context.clock.now():
+        return False
+    if context.driver(item.principal).traits.overlap is Overlap.LEASES or any(one.handle.id == found.handle for one in live):
+        return True
+    return found.phase not in {Phase.STAGED, Phase.VERIFIED} and _still_pulls(context, item, found)
+
+
+def _still_pulls(context: Context, item: PlanItem, found: RotationRecord) -> bool:
+    driver, credential = context.driver(item.principal), credential_of(item, found)
+    for text in sorted({text for one in item.consumers for text in one.images}):
+        try:
+            driver.verify(credential, value_of(context, found), [ImageReference.parse(text)])
+        except NotFound:
+            return True
+        except (VerificationFailed, Rejected):
+            continue
+        else:
+            return True
+    return False
+
+
+def _checked_slot(
+    context: Context, item: PlanItem, live: Sequence[Credential], found: RotationRecord | None, current: StoredSecret | None
+) -> str:
+    """Return the handle of what the slot holds; Held when that may be in use.
+
+    The last look before the one effect that could lock groups out.
+    """
+    now = context.clock.now()
+    in_use = {*item.old, current.tags.get(TAG_HANDLE, "") if current else ""}
+    ours = found if found is not None and found.rotation == item.rotation and found.slot == item.slot else None
+    if found is not None and ours is None:
+        # What the last rotation recorded outweighs a word of the operator's from before it.
+        in_use.add(found.handle)
+    filling = next((one for one in live if one.handle.slot == item.slot and not one.expired(now)), None)
+    if filling is None:
+        return ""
+    if filling.handle.id in in_use:
+        raise Held(f"{item.principal.id}: {item.slot} is the password in use; the plan is wrong and nothing was done")
+    announced = ours.issued_at if ours is not None and ours.phase is Phase.INTENT else None
+    if filling.handle.id == item.replaces or (announced is not None and _made_then(filling, announced)):
+        return filling.handle.id
+    raise Held(
+        f"{item.principal.id}: {item.slot} was filled by somebody else since the plan",
+        advice=f"Delete {item.slot} if nobody uses it, and run again; rotator does not fill it while somebody may.",
     )
 
 
-def _pull_all(
-    driver: RegistryDriver, credential: Credential, secret: Secret, images: Sequence[ImageReference]
-) -> set[ImageReference]:
-    missing = set()
-    for image in images:
-        try:
-            driver.verify(credential, secret, [image])
-        except NotFound:
-            missing.add(image)
-    return missing
+def _made_then(credential: Credential, announced: datetime) -> bool:
+    made = credential.issued_at
+    return made is not None and announced - _CLOCKS_APART <= made <= announced + _MADE_WITHIN

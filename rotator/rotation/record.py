@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from rotator.model.credential import Principal
+from rotator.model.errors import Held
 from rotator.model.estate import (
     STAGED_SUFFIX,
     TAG_HANDLE,
@@ -20,10 +21,12 @@ from rotator.model.estate import (
     StoredSecret,
 )
 from rotator.model.rotation import Phase
+from rotator.rotation.naming import mark_of, rotation_of
 
 TAG_PHASE = "rotator-phase"
 TAG_SLOT = "rotator-slot"
 TAG_OLD = "rotator-old"
+TAG_REPLACES = "rotator-replaces"
 TAG_CUTOVER = "rotator-cutover"
 TAG_SOAK_UNTIL = "rotator-soak-until"
 TAG_HELD = "rotator-held"
@@ -33,7 +36,10 @@ _TAG_LIMIT = 512
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RotationRecord:
-    """One rotation's state. `version` is that of the staged secret which carries it; `old` are the handles to retire."""
+    """One rotation's state. `version` is that of the staged secret which carries it; `old` are the handles to retire.
+
+    `replaces` is what the slot held when it was announced that it will be filled; `issued_at` is then the announcement's instant.
+    """
 
     rotation: str
     principal: Principal
@@ -41,6 +47,7 @@ class RotationRecord:
     secret_name: str
     version: str = ""
     slot: str = ""
+    replaces: str = ""
     handle: str = ""
     username: str = ""
     issued_at: datetime | None = None
@@ -56,12 +63,18 @@ class RotationRecord:
         return self.secret_name + STAGED_SUFFIX
 
     @property
-    def has_value(self) -> bool:
-        """Whether the staged secret holds a real value, or did until it was promoted."""
-        return bool(self.handle)
+    def mark(self) -> str:
+        """The tag of the groups that store this rotation's secret."""
+        return mark_of(self.rotation, self.handle)
 
     def tags(self) -> dict[str, str]:
-        """Write the record; empty parts are left out."""
+        """Write the record; empty parts are left out. Raises Held when there are more old secrets than a tag can name."""
+        old = " ".join(self.old)
+        if len(old) > _TAG_LIMIT:
+            raise Held(
+                f"{self.principal.id}: its {len(self.old)} old secrets are too many to keep track of",
+                advice="Start, redeploy or delete the groups that still store them; rotator plan names these.",
+            )
         written = {
             TAG_PRINCIPAL: self.principal.id,
             TAG_RESOURCE: self.principal.resource_id,
@@ -71,7 +84,8 @@ class RotationRecord:
             TAG_HANDLE: self.handle,
             TAG_USERNAME: self.username,
             TAG_ISSUED: write_instant(self.issued_at),
-            TAG_OLD: " ".join(self.old),
+            TAG_REPLACES: self.replaces,
+            TAG_OLD: old,
             TAG_CUTOVER: write_instant(self.cutover_at),
             TAG_SOAK_UNTIL: write_instant(self.soak_until),
             TAG_HELD: self.held[:_TAG_LIMIT],
@@ -85,16 +99,14 @@ def read_record(stored: StoredSecret) -> RotationRecord | None:
     if not stored.name.endswith(STAGED_SUFFIX) or TAG_PHASE not in tags or TAG_ROTATION not in tags:
         return None
     try:
-        named = Principal.parse(tags[TAG_PRINCIPAL])
         return RotationRecord(
             rotation=tags[TAG_ROTATION],
-            principal=Principal(
-                kind=named.kind, registry=named.registry, name=named.name, resource_id=tags.get(TAG_RESOURCE, "")
-            ),
+            principal=_principal(tags),
             phase=Phase(tags[TAG_PHASE]),
             secret_name=stored.name.removesuffix(STAGED_SUFFIX),
             version=stored.version,
             slot=tags.get(TAG_SLOT, ""),
+            replaces=tags.get(TAG_REPLACES, ""),
             handle=tags.get(TAG_HANDLE, ""),
             username=tags.get(TAG_USERNAME, ""),
             issued_at=read_instant(tags, TAG_ISSUED),
@@ -107,6 +119,44 @@ def read_record(stored: StoredSecret) -> RotationRecord | None:
     except (KeyError, ValueError):
         # Somebody edited the tags. Treated as no record: the registry's own list still shows what is live.
         return None
+
+
+def read_promoted(stored: StoredSecret) -> RotationRecord | None:
+    """Read what the consumers' own secret says of the rotation that made it; None when it says nothing legible.
+
+    For the day on which somebody has edited the staged secret's tags, or deleted it, in the middle of a rotation.
+    """
+    tags = stored.tags
+    rotation, handle = rotation_of(tags.get(TAG_ROTATION, "")), tags.get(TAG_HANDLE, "")
+    if tags.get(TAG_ROTATION) != mark_of(rotation, handle):
+        return None
+    try:
+        return RotationRecord(
+            rotation=rotation,
+            principal=_principal(tags),
+            phase=Phase.PROMOTED,
+            secret_name=stored.name,
+            slot=tags.get(TAG_SLOT, ""),
+            handle=handle,
+            username=tags.get(TAG_USERNAME, ""),
+            issued_at=read_instant(tags, TAG_ISSUED),
+            expires_at=stored.expires_at,
+            old=tuple(tags.get(TAG_OLD, "").split()),
+        )
+    except (KeyError, ValueError):
+        return None
+
+
+def promoted_tags(record: RotationRecord) -> dict[str, str]:
+    """Write what `read_promoted` reads: the tags of the version that consumers read."""
+    kept = (TAG_PRINCIPAL, TAG_RESOURCE, TAG_HANDLE, TAG_USERNAME, TAG_ISSUED, TAG_SLOT, TAG_OLD)
+    written = record.tags()
+    return {TAG_ROTATION: record.mark, **{name: written[name] for name in kept if name in written}}
+
+
+def _principal(tags: Mapping[str, str]) -> Principal:
+    named = Principal.parse(tags[TAG_PRINCIPAL])
+    return Principal(kind=named.kind, registry=named.registry, name=named.name, resource_id=tags.get(TAG_RESOURCE, ""))
 
 
 def write_instant(at: datetime | None) -> str:

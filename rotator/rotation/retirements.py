@@ -1,25 +1,31 @@
 """Which old secrets are waiting to be ended, and which live ones nobody owns. Pure; worked out anew from the vault's tags."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
 from rotator.model.arm import ArmId
 from rotator.model.credential import Handle, Principal
-from rotator.model.estate import TAG_HANDLE, Estate, PrincipalRecord
-from rotator.model.group import Inline
+from rotator.model.estate import TAG_HANDLE, TAG_ROTATION, Estate, PrincipalRecord
+from rotator.model.group import GROUP_TAG_PREFIX
 from rotator.model.rotation import Phase, Retirement
-from rotator.rotation.consumers import moved
+from rotator.rotation.consumers import Target, keeps_old
+from rotator.rotation.naming import mark_of, rotation_of
 from rotator.rotation.record import RotationRecord
 from rotator.rotation.rules import Rules
+from rotator.rotation.sight import sees_consumers, sees_vault
 
 
-def retirements_of(estate: Estate, records: Iterable[RotationRecord], rules: Rules, now: datetime) -> Iterator[Retirement]:
+def retirements_of(
+    estate: Estate, records: Iterable[RotationRecord], target: Callable[[RotationRecord], Target], rules: Rules, now: datetime
+) -> Iterator[Retirement]:
     """Yield every rotation that soaks. `waiting_for` are the groups that may still store an old secret."""
+    held = "" if sees_vault(estate) and sees_consumers(estate) else "not every group that may store it could be read"
     for record in sorted(records, key=lambda one: one.principal.id):
         if record.phase is not Phase.SOAKING:
             continue
-        cutover_at = record.cutover_at or now
-        known = estate.records.get(record.principal)
+        cutover_at = record.cutover_at or record.issued_at or now
+        # Keeping a secret that has ended by itself would protect nobody.
+        needed = not record.old or any_live(record.old, estate.records.get(record.principal), now)
         yield Retirement(
             rotation=record.rotation,
             principal=record.principal,
@@ -27,11 +33,10 @@ def retirements_of(estate: Estate, records: Iterable[RotationRecord], rules: Rul
             handle=record.handle,
             old=record.old,
             cutover_at=cutover_at,
-            # A record without an end was cut short: the soak counts from now, the longer wait being the safe one.
-            soak_until=record.soak_until or now + rules.soak,
+            soak_until=record.soak_until or cutover_at + rules.soak,
             registries=_registries(estate, record.principal),
-            # Keeping a secret that has ended by itself would protect nobody.
-            waiting_for=waiting_for(estate, record) if any_live(record.old, known, now) else (),
+            waiting_for=waiting_for(estate, target(record)) if needed else (),
+            held=held,
         )
 
 
@@ -42,40 +47,39 @@ def _registries(estate: Estate, principal: Principal) -> tuple[str, ...]:
 
 def any_live(handles: Iterable[str], known: PrincipalRecord | None, now: datetime) -> bool:
     """Whether one of the handles may still be accepted; True when that could not be read."""
-    if known is None or known.credentials is None:
-        return True
     wanted = set(handles)
+    if known is None or known.credentials is None:
+        return bool(wanted)
     return any(one.handle.id in wanted and not one.expired(now) for one in known.credentials)
 
 
-def waiting_for(estate: Estate, record: RotationRecord) -> tuple[ArmId, ...]:
-    """List the groups whose stored password is not shown to be this rotation's: their old secret must live on."""
-    found = []
-    for group in estate.consumers.get(record.principal, ()):
-        registries = tuple(
-            sorted(
-                {one.registry for one in group.bindings if one.principal == record.principal and isinstance(one.source, Inline)}
-            )
-        )
-        if registries and not moved(group, registries, record.rotation):
-            found.append(group.id)
-    return tuple(found)
+def waiting_for(estate: Estate, target: Target) -> tuple[ArmId, ...]:
+    """List the groups that are not shown to use the target's secret: the one before it must live on."""
+    return tuple(group.id for group in estate.consumers.get(target.principal, ()) if keeps_old(group, target))
 
 
-def orphans_of(estate: Estate, records: Mapping[Principal, RotationRecord]) -> Iterator[Handle]:
-    """Yield live secrets that carry one of our markers and that neither the vault nor an open rotation knows.
+def orphans_of(estate: Estate, records: Iterable[RotationRecord]) -> Iterator[Handle]:
+    """Yield live secrets that a rotation of this vault made and that neither the vault nor a group holds.
 
-    They come from a lost answer or a process that died between making a secret and storing it. Secrets without a marker
-    belong to somebody else and are never touched.
+    They come from a lost answer or a process that died between making a secret and keeping it. Whatever another program made,
+    also another installation of this one, belongs to somebody else and is never touched. Nothing is an orphan while the vault or
+    the groups could not be read: ending what is in use would be the worst that this program can do.
     """
-    for principal, known in sorted(estate.records.items(), key=lambda pair: pair[0].id):
-        record = records.get(principal)
+    if not (sees_vault(estate) and sees_consumers(estate)):
+        return
+    known = list(records)
+    stored_marks = {tag for group in estate.groups for name, tag in group.tags.items() if name.startswith(GROUP_TAG_PREFIX)}
+    for principal, listed in sorted(estate.records.items(), key=lambda pair: pair[0].id):
         stored = estate.secrets_of.get(principal.id)
-        owned = {stored.tags.get(TAG_HANDLE, "")} if stored else set()
-        if record is not None:
-            owned |= {record.handle, *record.old}
-        for credential in known.credentials or ():
+        ours = [one for one in known if one.principal == principal]
+        tags = stored.tags if stored else {}
+        owned = {tags.get(TAG_HANDLE, ""), *(handle for one in ours for handle in (one.handle, *one.old))}
+        # While one is announced and not yet kept, the step that makes it looks after what was lost.
+        settled = {one.rotation for one in ours if one.phase is not Phase.INTENT} | {rotation_of(tags.get(TAG_ROTATION, ""))}
+        settled -= {one.rotation for one in ours if one.phase is Phase.INTENT} | {""}
+        for credential in listed.credentials or ():
             handle = credential.handle
-            unfinished = record is not None and record.phase in {Phase.INTENT, Phase.STAGED} and handle.marker == record.rotation
-            if handle.marker and handle.id not in owned and not unfinished and not credential.expired(estate.observed_at):
+            if handle.marker not in settled or handle.id in owned or credential.expired(estate.observed_at):
+                continue
+            if mark_of(handle.marker, handle.id) not in stored_marks:
                 yield handle

@@ -17,11 +17,12 @@ from pydantic import TypeAdapter
 from rotator.model.arm import ArmId
 from rotator.model.errors import CutoverFailed, Held, RotatorError, VerificationFailed
 from rotator.model.rotation import Action, PlanItem, Result, Retirement, RotationOutcome
-from rotator.ports import Drain, Json, Steps
-from rotator.rotation import cutover, finish, issue
+from rotator.ports import Json, Steps
+from rotator.rotation import cutover, finish, issue, verify
 from rotator.rotation.context import Context
 from rotator.rotation.cutover import FAILED, LEFT, Move
 from rotator.rotation.record import RotationRecord
+from rotator.rotation.steps import place_of
 
 T = TypeVar("T")
 
@@ -47,7 +48,7 @@ def carry_out(steps: Steps, context: Context, item: PlanItem) -> RotationOutcome
     try:
         record = _step(steps, "issue", _RECORD, lambda: issue.issue(context, item))
         missing = _verified(steps, context, item, record)
-        record = _step(steps, "promote", _RECORD, lambda: issue.promote(context, item, record))
+        record = _step(steps, "promote", _RECORD, lambda: verify.promote(context, item, record))
         return _moved(steps, context, item, record, missing, outcome)
     except (VerificationFailed, Held) as error:
         return _ended(context, outcome, Result.HELD, error.message, error.code)
@@ -56,8 +57,12 @@ def carry_out(steps: Steps, context: Context, item: PlanItem) -> RotationOutcome
         return _ended(context, outcome, Result.FAILED, error.message, error.code)
 
 
-def finish_off(steps: Steps, context: Context, retirement: Retirement) -> RotationOutcome:
-    """End the old secrets of a rotation whose soak is over; never raises an error of ours."""
+def finish_off(context: Context, retirement: Retirement) -> RotationOutcome:
+    """End the old secrets of a rotation whose soak is over; never raises an error of ours.
+
+    It needs no journal: both steps are harmless twice, and what was cut off is found in the vault's tags by the next run, which
+    also looks again whether a group has come that stores an old secret. A journal would not.
+    """
     outcome = RotationOutcome(
         rotation=retirement.rotation,
         principal=retirement.principal,
@@ -66,19 +71,20 @@ def finish_off(steps: Steps, context: Context, retirement: Retirement) -> Rotati
         ended_at=context.clock.now(),
     )
     try:
-        drain = _step(steps, "retire", TypeAdapter(Drain), lambda: finish.retire(context, retirement).drain)
-        _step(steps, "close", TypeAdapter(None), lambda: finish.close(context, retirement))
-        return _ended(context, outcome, Result.SUCCESS, f"the old secret is ended; {finish.IDLE[drain]}")
-    except Held as error:
-        return _ended(context, outcome, Result.HELD, error.message, error.code)
+        usage = finish.retire(context, retirement)
+        finish.close(context, retirement)
+        return _ended(context, outcome, Result.SUCCESS, f"the old secret is ended; {finish.IDLE[usage.drain]}")
     except RotatorError as error:
         context.tell(retirement.rotation, retirement.principal, "retire", error=error)
-        return _ended(context, outcome, Result.FAILED, error.message, error.code)
+        result = Result.HELD if isinstance(error, Held) else Result.FAILED
+        return _ended(context, outcome, result, error.message, error.code)
+    except Exception as error:  # noqa: BLE001 - the others' old secrets must be ended all the same, and its text may not be shown
+        return _ended(context, outcome, Result.FAILED, place_of(error), RotatorError.code)
 
 
 def _verified(steps: Steps, context: Context, item: PlanItem, record: RotationRecord) -> tuple[str, ...]:
     try:
-        return _step(steps, "verify", _TEXTS, lambda: issue.verify(context, item, record))
+        return _step(steps, "verify", _TEXTS, lambda: verify.verify(context, item, record))
     except VerificationFailed as error:
         why = error.message
         _step(steps, "hold", _RECORD, lambda: finish.hold(context, record, why))
@@ -94,23 +100,35 @@ def _moved(
         moves.extend(done)
         outcome = _with_moves(outcome, item, moves)
         if any(one.result == FAILED for one in done):
-            return _stopped(steps, context, item, record, done, outcome)
+            return _stopped(steps, context, item, record, done, missing, outcome)
     record = _step(steps, "soak", _RECORD, lambda: finish.begin_soak(context, item, record, outcome.left))
+    refused = [one for one in moves if one.code]
+    if refused:
+        # Nothing was changed in these groups, so the others went on; the next run tries again.
+        result = Result.HELD if all(one.code == Held.code for one in refused) else Result.FAILED
+        why = f"{len(refused)} of {len(moves)} groups could not be moved: {refused[0].detail}"
+        return _ended(context, outcome, result, why, refused[0].code)
     if record.soak_until is None:
         return _ended(context, outcome, Result.SUCCESS, "the new credential is in use")
     return _ended(context, outcome, Result.SOAKING, f"the old secret lives until {record.soak_until:%Y-%m-%d %H:%M} UTC")
 
 
 def _stopped(
-    steps: Steps, context: Context, item: PlanItem, record: RotationRecord, moves: Sequence[Move], outcome: RotationOutcome
+    steps: Steps,
+    context: Context,
+    item: PlanItem,
+    record: RotationRecord,
+    moves: Sequence[Move],
+    missing: Sequence[str],
+    outcome: RotationOutcome,
 ) -> RotationOutcome:
-    """Stop at the first unhealthy group: put the old credential back where a group was changed, and hold the rotation."""
+    """Stop at the first unhealthy group: hold the rotation, and put the old credential back where a group was changed."""
     failed = [one for one in moves if one.result == FAILED]
-    back = _step(steps, "roll back", _TEXTS, lambda: cutover.roll_back(context, item, record, moves))
     why = failed[0].detail
+    # First: a process that dies in between must not leave a rotation that goes on to the next groups.
     _step(steps, "hold", _RECORD, lambda: finish.hold(context, record, why))
-    changed = {one.group for one in failed if one.changed}
-    result = Result.ROLLED_BACK if changed and changed <= set(back) else Result.HELD
+    back = _step(steps, "roll back", _TEXTS, lambda: cutover.roll_back(context, item, record, moves, missing))
+    result = Result.ROLLED_BACK if {one.group for one in failed} <= set(back) else Result.HELD
     return _ended(context, outcome, result, why, failed[0].code or CutoverFailed.code)
 
 
@@ -118,7 +136,7 @@ def _with_moves(outcome: RotationOutcome, item: PlanItem, moves: Sequence[Move])
     waiting = [one.group for one in item.consumers if one.action is Action.HOLD or (one.action is Action.LEAVE and one.missing)]
     return replace(
         outcome,
-        redeployed=tuple(ArmId(one.group) for one in moves if one.changed),
+        redeployed=tuple(ArmId(one.group) for one in moves if one.result != LEFT),
         left=(*waiting, *(ArmId(one.group) for one in moves if one.result == LEFT)),
     )
 

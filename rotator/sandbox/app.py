@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from rotator.sandbox.faults import Fault
+from rotator.sandbox.latency import Latency
 from rotator.sandbox.wire import Refused, Reply, Request, Route, refuse, split_query
 from rotator.sandbox.world import World
 
@@ -105,6 +106,7 @@ class SandboxApp:
         self.world = world
         self._router = Router(routes)
         self._answers: dict[str, tuple[Reply, Reply]] = {}
+        self._latency = Latency()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or break its connection where a fault says so."""
@@ -122,19 +124,22 @@ class SandboxApp:
         """Answer one request; None instead of a reply means that the connection breaks."""
         world = self.world
         if not world.options.quiet:
-            world.clock.advance(world.rng.uniform(0.020, 0.060))
+            world.clock.advance(self._latency.step(request.connection, world.rng.uniform(0.020, 0.060)))
         route = self._router.find(request)
         if route is None:
             return self._unknown(request), None
-        world.requests[route.operation] = world.requests.get(route.operation, 0) + 1
-        fault = world.faults.strike(route.operation, request.path)
+        names = route.names(request)
+        for name in names:
+            world.requests[name] = world.requests.get(name, 0) + 1
+        fault = request.fault = world.faults.strike(*names, path=request.path)
         if fault is not None and fault.delay:
             world.clock.advance(fault.delay)
         if fault is not None and fault.drop_before:
             return None, fault
         if fault is not None and fault.status is not None:
-            headers = {} if fault.retry_after is None else {"Retry-After": f"{fault.retry_after:g}"}
-            return refuse(fault.status, fault.code, fault.message, headers=headers).reply, fault
+            refused = route.refusal(world, request, fault.status, fault.error_code, fault.error_message)
+            refused.reply.headers |= {} if fault.retry_after is None else {"Retry-After": f"{fault.retry_after:g}"}
+            return refused.reply, fault
         reply = self._staled(request, self._handle(route, request), fault)
         reply.headers.setdefault("x-ms-request-id", world.guid())
         # The sandbox's own time: clients that correct their clock by this header must not see the real one.
@@ -232,6 +237,7 @@ async def read_request(scope: Scope, receive: Receive, largest: int = _LARGEST_B
         body=body,
         # Registries log and judge the address they see; a test chooses one with this header.
         client_ip=headers.get("x-sandbox-client-ip", client[0]),
+        connection=f"{client[0]}:{client[1]}",
     )
 
 

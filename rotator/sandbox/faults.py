@@ -7,19 +7,27 @@ from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import yaml
+
+Outcome: TypeAlias = Literal["", "crash-loop", "pull-back-off", "operation-failed", "never-ends"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One rule. `on` is a glob over operation names ("graph.addPassword", "arm.containerGroups.*", "*").
+    """One rule. `on` is a glob over operation names ("graph.addPassword", "aci.groups.*", "aws.GetAuthorizationToken", "*").
 
     When: `nth` (that call only), `every` (every n-th call), `probability`, or always. `match` limits it to requests
-    whose path contains the text. What: `drop_before` (connection ends, nothing happened), `drop_after` (it happened, the
-    answer is lost), `status` with `code`, `message` and `retry_after` instead of the answer, `delay` in seconds of
-    sandbox time, `stale` (the answer the same address gave before its last change), `truncate` (half of the body).
+    whose path contains the text, which may be a glob ("containerGroups/web-*"), in any case.
+
+    What: `drop_before` (connection ends, nothing happened), `drop_after` (it happened, the answer is lost), `status` with
+    `code`, `message` and `retry_after` instead of the answer, `delay` in seconds of sandbox time, `stale` (the answer the
+    same address gave before its last change), `truncate` (half of the body).
+
+    `outcome` lets a PUT, start or restart of a container group be accepted and go wrong afterwards: "crash-loop",
+    "pull-back-off" (Azure gives up after thirty minutes), "operation-failed", or "never-ends"; the operation fails with `code`
+    and `message`.
     """
 
     on: str
@@ -30,12 +38,34 @@ class Fault:
     drop_before: bool = False
     drop_after: bool = False
     status: int | None = None
-    code: str = "ServiceUnavailable"
-    message: str = "The service is temporarily unavailable. Please try again later."
+    code: str = ""
+    message: str = ""
     retry_after: float | None = None
     delay: float = 0.0
     stale: bool = False
     truncate: bool = False
+    outcome: Outcome = ""
+
+    @property
+    def error_code(self) -> str:
+        """The error code of the answer, or of the operation that fails later."""
+        # Which code a pull that fails late ends with is not documented: the one of a pull that fails at once.
+        return self.code or ("InaccessibleImage" if self.outcome == "pull-back-off" else "ServiceUnavailable")
+
+    @property
+    def error_message(self) -> str:
+        """The text that goes with it."""
+        if self.message:
+            return self.message
+        if self.error_code == "InaccessibleImage":
+            return "The image is not accessible. Please check the image and registry credential."
+        return "The service is temporarily unavailable. Please try again later."
+
+    def concerns(self, operations: Iterable[str], path: str) -> bool:
+        """Say whether a call, under any of its names, is one that the rule is about."""
+        if self.match and not fnmatchcase(path.lower(), f"*{self.match.lower()}*"):
+            return False
+        return any(fnmatchcase(operation, self.on) for operation in operations)
 
     @classmethod
     def parse(cls, document: Mapping[str, Any]) -> "Fault":
@@ -47,6 +77,8 @@ class Fault:
         unknown = sorted(set(named) - {entry.name for entry in fields(cls)})
         if unknown or "on" not in named:
             raise ValueError(f"fault rule: unknown {unknown}" if unknown else "fault rule: 'on' is missing")
+        if named.get("outcome", "") not in get_args(Outcome):
+            raise ValueError(f"fault rule: outcome is one of {', '.join(one for one in get_args(Outcome) if one)}")
         return cls(**named)
 
 
@@ -80,17 +112,17 @@ class FaultPlan:
         """Say whether old answers must be remembered because a rule may serve them again."""
         return any(rule.stale for rule in self.rules)
 
-    def strike(self, operation: str, path: str = "") -> Fault | None:
-        """Count this call against every rule and return the one that strikes, if any."""
+    def strike(self, *operations: str, path: str = "") -> Fault | None:
+        """Count this call, by all of its names, against every rule and return the one that strikes, if any."""
         struck: Fault | None = None
         for index, rule in enumerate(self.rules):
-            if not fnmatchcase(operation, rule.on) or (rule.match and rule.match.lower() not in path.lower()):
+            if not rule.concerns(operations, path):
                 continue
             self._calls[index] += 1
             if struck is None and self._due(rule, self._calls[index]):
                 struck = rule
         if struck is not None:
-            self.struck[operation] += 1
+            self.struck[operations[-1]] += 1
         return struck
 
     def _due(self, rule: Fault, count: int) -> bool:

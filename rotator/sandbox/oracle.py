@@ -53,9 +53,9 @@ class Oracle:
     """Judges a group again only when one of its principals, or the group itself, has changed.
 
     A group could pull at an instant when every replica of each registry would have accepted the credential stored in
-    it, for every private image. Groups that could not when the watch began are listed apart; once repaired they count
-    like all others. Stopped groups and finished jobs need their credential at their next start only: they are stale,
-    not out.
+    it, for every private image; WorldOptions.vault_references says which value counts for a vault reference. Groups that
+    could not when the watch began are listed apart; once repaired they count like all others. Stopped groups and finished
+    jobs need their credential at their next start only: they are stale, not out.
     """
 
     def __init__(self, world: World) -> None:
@@ -112,6 +112,10 @@ class Oracle:
                     {"group": one.group, "since": rfc3339(one.since), "registry": one.host, "reason": one.reason}
                     for one in watched if one.idle and not one.ok
                 ],
+                "troubled": [
+                    {"group": key, "outcome": group.run.outcome}
+                    for key, group in world.groups.by_id.items() if group.run.outcome
+                ],
                 "woken": list(world.groups.woken),
                 "deleted": sorted(world.groups.deleted),
                 "lost_properties": list(world.groups.losses),
@@ -153,7 +157,7 @@ class Oracle:
         if group is None:
             self._forget(group_id, at)
             return
-        judged = self.world.groups.judge(group.document, group.values, at)
+        judged = self.world.groups.could_pull(group, at)
         idle = group.idle(at)
         principals = frozenset(self.world.groups.principals(group))
         if known is None:

@@ -16,6 +16,7 @@ from rotator.sandbox import estates
 from rotator.sandbox.app import App, SandboxApp
 from rotator.sandbox.clock import SandboxClock
 from rotator.sandbox.clouds import keys
+from rotator.sandbox.clouds.arm import roleroutes
 from rotator.sandbox.clouds.arm import routes as arm
 from rotator.sandbox.clouds.aws import routes as aws
 from rotator.sandbox.clouds.containergroups import routes as containergroups
@@ -23,7 +24,7 @@ from rotator.sandbox.clouds.entra import routes as entra
 from rotator.sandbox.clouds.graph import routes as graph
 from rotator.sandbox.clouds.keyvault import routes as keyvault
 from rotator.sandbox.clouds.loganalytics import routes as loganalytics
-from rotator.sandbox.clouds.registries import pull
+from rotator.sandbox.clouds.registries import pull, tokens
 from rotator.sandbox.clouds.registries import routes as registries
 from rotator.sandbox.control import ControlApp
 from rotator.sandbox.faults import FaultPlan
@@ -32,7 +33,9 @@ from rotator.sandbox.wire import Document, Route, rfc3339
 from rotator.sandbox.world import World, WorldOptions
 
 ROUTES: tuple[Route, ...] = (
-    *arm.ROUTES, *containergroups.ROUTES, *registries.ROUTES, *keys.ROUTES, *pull.ROUTES, *keyvault.ROUTES,
+    *arm.ROUTES,
+    *roleroutes.ROUTES, *containergroups.ROUTES, *registries.ROUTES,
+    *tokens.ROUTES, *keys.ROUTES, *pull.ROUTES, *keyvault.ROUTES,
     *graph.ROUTES, *loganalytics.ROUTES, *aws.ROUTES, *entra.ROUTES,
 )  # fmt: skip
 
@@ -67,6 +70,7 @@ class SandboxOptions:
     control_port: int = 0
     faults: FaultPlan | Path | None = None
     manners: Literal["azure", "quiet"] = "azure"
+    vault_references: Literal["at-start", "as-resolved"] = "at-start"
     started_at: datetime | None = None
 
 
@@ -76,7 +80,8 @@ class Sandbox:
     def __init__(self, options: SandboxOptions) -> None:
         self.options = options
         clock = SandboxClock(options.started_at, frozen=options.started_at is not None)
-        self.world = World(WorldOptions(seed=options.seed, manners=options.manners), clock)
+        chosen = WorldOptions(seed=options.seed, manners=options.manners, vault_references=options.vault_references)
+        self.world = World(chosen, clock)
         self.estate = estates.seed(self.world, options.estate, options.groups)
         self.oracle = Oracle(self.world)
         self._load_faults()
@@ -187,6 +192,7 @@ class Sandbox:
             "estate": self.options.estate,
             "seed": self.options.seed,
             "manners": self.options.manners,
+            "vault_references": self.options.vault_references,
             "now": rfc3339(world.now()),
             "address": self.address,
             "subscriptions": self.estate.subscriptions,

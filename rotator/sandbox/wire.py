@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import parse_qs, parse_qsl, urlencode
 
 if TYPE_CHECKING:
+    from rotator.sandbox.faults import Fault
     from rotator.sandbox.world import World
 
 # Bodies are kept as plain JSON on purpose: an emulator with typed bodies would drop what it does not know, as real
@@ -31,7 +32,8 @@ class Caller:
 class Request:
     """One HTTP request. `path` has `//` collapsed and no trailing slash; header names are lower-case.
 
-    `segments` keep the case they were sent in; `params` holds the values of the route's placeholders.
+    `segments` keep the case they were sent in; `params` holds the values of the route's placeholders; `fault` is the rule
+    of the fault plan that struck, for handlers that can go wrong later than in their answer.
     """
 
     method: str
@@ -42,8 +44,10 @@ class Request:
     headers: dict[str, str]
     body: bytes
     client_ip: str
+    connection: str = ""
     caller: Caller | None = None
     params: dict[str, str] = field(default_factory=dict)
+    fault: "Fault | None" = None
 
     def json(self) -> Document:
         """Return the body as a JSON object, or refuse as ARM does when it is none."""
@@ -132,6 +136,12 @@ def oci_refuse(
 
 
 Handler: TypeAlias = "Callable[[World, Request], Reply]"
+Refusal: TypeAlias = "Callable[[World, Request, int, str, str], Refused]"
+
+
+def arm_refusal(_world: "World", _request: Request, status: int, code: str, message: str) -> Refused:
+    """Refuse in the envelope of ARM, Graph and Key Vault."""
+    return refuse(status, code, message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +150,8 @@ class Route:
 
     `operation` ("graph.addPassword") is the name that faults, events and the count of requests use. `hosts` are glob
     patterns of the Host header; a request to the bare loopback address matches by path alone unless `bare` is False.
+    Where one address serves many operations, `detail` reads the finer name from the request ("" when it has none), which
+    faults and counts know too. `refusal` builds the errors that a fault plan injects, in the service's own envelope.
     """
 
     service: str
@@ -151,6 +163,13 @@ class Route:
     auth: Auth = "none"
     bare: bool = True
     needs_api_version: bool | None = None
+    detail: Callable[[Request], str] | None = None
+    refusal: Refusal = arm_refusal
+
+    def names(self, request: Request) -> list[str]:
+        """Return the operation's name and, if it has one, the finer name."""
+        finer = self.detail(request) if self.detail is not None else ""
+        return [self.operation, finer] if finer else [self.operation]
 
     @property
     def demands_api_version(self) -> bool:

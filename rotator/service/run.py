@@ -1,6 +1,6 @@
 """One run: read, judge, plan, rotate; the same for a person at a terminal, a scheduled container and the scheduler."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -8,7 +8,7 @@ import structlog
 from rotator.application import Application
 from rotator.model.estate import Estate
 from rotator.model.policy import Audit
-from rotator.model.rotation import Plan, Result, Retirement, RotationOutcome
+from rotator.model.rotation import Plan, Result, RotationOutcome
 from rotator.ports import Observer
 
 log = structlog.get_logger(__name__)
@@ -71,12 +71,20 @@ def run_once(application: Application, progress: Observer | None = None) -> Run:
     return carry_out(application, look(application), progress)
 
 
-def soak(application: Application) -> tuple[Retirement, ...]:
-    """Sleep, on the application's clock, until every old credential that can end by itself may end; return what waited."""
-    waiting = tuple(one for one in application.unfinished() if not one.held and not one.waiting_for)
-    if waiting:
-        _sleep_until(application, max(one.soak_until for one in waiting))
-    return waiting
+def finish(application: Application, run: Run, progress: Observer | None = None) -> Run | None:
+    """Sleep, on the application's clock, until what a run replaced has soaked, and end it; nothing else is rotated.
+
+    Returns None when the run left nothing that soaks. What a stopped group may still store is not waited for.
+    """
+    soaking = {one.rotation for one in run.outcomes if one.result is Result.SOAKING}
+    waiting = [one for one in application.unfinished() if one.rotation in soaking and not one.held and not one.waiting_for]
+    if not waiting:
+        return None
+    _sleep_until(application, max(one.soak_until for one in waiting))
+    seen = look(application)
+    ending = tuple(one for one in seen.plan.retirements if one.rotation in soaking)
+    only_ending = replace(seen.plan, items=(), orphans=(), retirements=ending)
+    return carry_out(application, replace(seen, plan=only_ending), progress)
 
 
 def _sleep_until(application: Application, at: datetime) -> None:

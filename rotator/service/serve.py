@@ -21,7 +21,7 @@ def serve(application: Application, settings: Settings) -> None:
     """
     last = LastRun()
     scheduler = Scheduler(application, settings.schedule, seen=last.put)
-    web = build(application, last, lambda: scheduler.next_runs, ready=lambda: last.get() is not None)
+    web = build(application.metrics, last, lambda: scheduler.next_runs, ready=lambda: last.get() is not None)
     service = settings.service
     server = uvicorn.Server(
         uvicorn.Config(

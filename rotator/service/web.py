@@ -12,11 +12,10 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 
 from rotator import __version__
-from rotator.application import Application
 from rotator.report import document, html
 from rotator.report import json as written
 from rotator.service.run import Run
-from rotator.telemetry.metrics import CONTENT_TYPE
+from rotator.telemetry.metrics import CONTENT_TYPE, Metrics
 
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -44,7 +43,7 @@ class LastRun:
             return self._run
 
 
-def build(application: Application, last: LastRun, next_runs: Callable[[], dict[str, str]], ready: Callable[[], bool]) -> FastAPI:
+def build(metrics: Metrics, last: LastRun, next_runs: Callable[[], dict[str, str]], ready: Callable[[], bool]) -> FastAPI:
     """Return the web application."""
     web = FastAPI(title="rotator", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
 
@@ -55,8 +54,8 @@ def build(application: Application, last: LastRun, next_runs: Callable[[], dict[
         return response
 
     @web.get("/metrics")
-    def metrics() -> Response:
-        return Response(application.metrics.text(), headers={"Content-Type": CONTENT_TYPE})
+    def measured() -> Response:
+        return Response(metrics.text(), headers={"Content-Type": CONTENT_TYPE})
 
     @web.get("/healthz")
     def alive() -> Response:

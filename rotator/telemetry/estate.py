@@ -92,11 +92,16 @@ def _facts(principal: Principal, estate: Estate, item: PlanItem | None) -> _Fact
 
 
 def _current(stored: StoredSecret | None, listed: tuple[Credential, ...] | None, now: datetime) -> Credential | None:
-    """Return the credential that the vault names; without a vault secret the only live one, if there is only one."""
+    """Return the credential that the vault names; without a vault secret the only live one, or the last one that ended.
+
+    None when several live and nothing tells which of them is in use.
+    """
     if stored is not None:
         named = stored.tags.get(TAG_HANDLE)
         return next((one for one in listed or () if one.handle.id == named), None)
     live = [one for one in listed or () if not one.expired(now)]
+    if listed and not live:
+        return max(listed, key=lambda one: one.expires_at or now)
     return live[0] if len(live) == 1 else None
 
 

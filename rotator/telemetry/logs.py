@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 import structlog
 
+from rotator.model.rotation import RotationEvent
 from rotator.ports import Clock
 from rotator.telemetry.redaction import Redactor
 
@@ -18,14 +19,14 @@ LEVELS = ("debug", "info", "warning", "error")
 
 # Libraries that write headers, bodies or one line a request below WARNING. They stay at WARNING even when we debug: that is
 # where an Authorization header would reach a file.
-_QUIET = (
+_LIBRARIES = (
     *("azure", "msal", "botocore", "boto3", "urllib3", "httpx", "httpcore", "requests"),
-    *("asyncio", "sqlalchemy", "apscheduler", "dbos"),
+    *("asyncio", "sqlalchemy", "apscheduler", "dbos", "uvicorn", "uvicorn.error", "uvicorn.access"),
 )
-_SPOKEN = ("uvicorn", "uvicorn.error")
-_SILENT = ("uvicorn.access",)
 
 Event = MutableMapping[str, Any]
+
+log = structlog.get_logger("rotator.rotation")
 
 redactor = Redactor()
 """The process's redactor: whoever gets a secret from a service may tell it (`redactor.remember(secret)`)."""
@@ -63,25 +64,44 @@ def configure(*, level: str, clock: Clock, stream: TextIO, terminal: bool | None
             ],
         )
     )
+    handler.addFilter(_worth_writing)
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    _route_libraries(level)
+    _route_libraries()
 
 
-def _route_libraries(level: str) -> None:
-    loudest = max(logging.WARNING, logging.getLevelNamesMapping()[level.upper()])
-    for name in (*_QUIET, *_SPOKEN, *_SILENT):
+def reset() -> None:
+    """Write nothing from now on; for whoever closes the stream that `configure` was given."""
+    logging.getLogger().handlers = [logging.NullHandler()]
+
+
+def _route_libraries() -> None:
+    for name in _LIBRARIES:
         logger = logging.getLogger(name)
         logger.propagate = True
         logger.handlers = []
-        logger.setLevel(loudest)
-    for name in _SPOKEN:
-        logging.getLogger(name).setLevel(max(logging.INFO, logging.getLevelNamesMapping()[level.upper()]))
-    for name in _SILENT:
-        logging.getLogger(name).setLevel(logging.CRITICAL)
     # DBOS adds a console handler of its own, and stops propagation, unless its logger has one already.
     logging.getLogger("dbos").addHandler(logging.NullHandler())
+
+
+def _worth_writing(record: logging.LogRecord) -> bool:
+    """Judge a record by its library. Not by the logger's level, which DBOS and uvicorn set to their own taste later on."""
+    return record.levelno >= logging.WARNING or not record.name.startswith(_LIBRARIES)
+
+
+class EventLog:
+    """Logs what rotations do (this is a `rotator.ports.Observer`)."""
+
+    def notice(self, event: RotationEvent) -> None:
+        """Log one event: failures as warnings."""
+        facts = {"rotation": event.rotation, "principal": event.principal.id, "step": event.step, "detail": event.detail}
+        if event.group is not None:
+            facts["group"] = event.group.text
+        if event.ok:
+            log.info("step", **facts)
+        else:
+            log.warning("step failed", code=event.code, **facts)
 
 
 class _Time:

@@ -9,6 +9,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from rotator.sandbox import FaultPlan
 from rotator.sandbox.clouds.aws import rules
 from tests.sandbox.servedworld import Cloud, served_world
 
@@ -183,3 +184,22 @@ def test_what_is_not_emulated_says_so(cloud: Cloud) -> None:
 def test_only_ecr_hosts_are_ecr_registries(host: str) -> None:
     with pytest.raises(ValueError, match="not an ECR registry"):
         rules.registry_of(host)
+
+
+@pytest.mark.parametrize(
+    ("operation", "status", "code"),
+    [("aws.GetAuthorizationToken", 400, "ThrottlingException"), ("aws.AssumeRoleWithWebIdentity", 503, "ServiceUnavailable")],
+)
+def test_a_fault_selects_an_action_and_arrives_in_its_envelope(cloud: Cloud, operation: str, status: int, code: str) -> None:
+    cloud.world.faults = FaultPlan.parse([{"on": operation, "nth": 1, "status": status, "code": code, "message": "Slow down."}])
+    with pytest.raises(ClientError, match="Slow down") as error:
+        client(cloud, "ecr", **assume(cloud)).get_authorization_token()
+    assert refusal(error) == code
+    assert error.value.operation_name == operation.removeprefix("aws.")
+    assert cloud.world.faults.struck == {operation: 1}
+
+
+def test_a_fault_on_every_call_still_has_its_name(cloud: Cloud) -> None:
+    cloud.world.faults = FaultPlan.parse([{"on": "aws.call", "status": 503}])
+    with pytest.raises(ClientError):
+        assume(cloud)

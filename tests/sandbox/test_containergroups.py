@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 
+import httpx
 import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.mgmt.containerinstance import ContainerInstanceManagementClient
@@ -228,28 +229,67 @@ def test_an_identity_pulls_with_the_role_that_the_registry_honours(quiet: Sandbo
     assert owner.call("PUT", path(quiet), body).json()["error"]["code"] == "InaccessibleImage"
 
 
+class Referring:
+    """A group that reads its registry password from the vault."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.owner, self.world, self.path = Owner(sandbox), sandbox.world, path(sandbox)
+        group = next(iter(self.world.arm.resource_groups.values()))
+        self.identity = self.world.arm.add_identity(group, "id-vault")
+        self.password = admin_entry(sandbox)["password"]
+        self.world.vaults.set_secret("kv-demo", "pull", self.password)
+        uri = "https://kv-demo.vault.azure.net/secrets/pull"
+        self.reference = {"name": "pull", "identity": self.identity.id, "secretReferenceUri": uri}
+        entry = {"server": SERVER, "username": "contosomain", "passwordReference": "pull"}
+        self.body = group_body(IMAGE, secretReferences=[self.reference], imageRegistryCredentials=[entry])
+        self.body["identity"] = {"type": "UserAssigned", "userAssignedIdentities": {self.identity.id: {}}}
+
+    def admit(self) -> None:
+        scope = self.world.vaults.vault("kv-demo").resource_id
+        self.admitted = self.world.arm.assign(self.identity.principal_id, KEY_VAULT_SECRETS_USER, scope)
+
+    def put(self) -> httpx.Response:
+        return self.owner.call("PUT", self.path, self.body)
+
+
 def test_a_vault_reference_is_read_at_put_and_again_only_at_restart(quiet: Sandbox) -> None:
-    owner, world = Owner(quiet), quiet.world
-    group = next(iter(world.arm.resource_groups.values()))
-    identity = world.arm.add_identity(group, "id-vault")
-    password = admin_entry(quiet)["password"]
-    world.vaults.set_secret("kv-demo", "pull", password)
-    reference = {
-        "name": "pull", "identity": identity.id, "secretReferenceUri": "https://kv-demo.vault.azure.net/secrets/pull"
-    }  # fmt: skip
-    body = group_body(
-        IMAGE, secretReferences=[reference],
-        imageRegistryCredentials=[{"server": SERVER, "username": "contosomain", "passwordReference": "pull"}],
-    )  # fmt: skip
-    body["identity"] = {"type": "UserAssigned", "userAssignedIdentities": {identity.id: {}}}
-    assert owner.call("PUT", path(quiet), body).json()["error"]["code"] == "SecretReferenceNotAccessible"
-    world.arm.assign(identity.principal_id, KEY_VAULT_SECRETS_USER, world.vaults.vault("kv-demo").resource_id)
-    assert owner.call("PUT", path(quiet), body).status_code == 201
-    assert owner.get(path(quiet))["properties"]["secretReferences"] == [reference]
-    held = world.groups.by_id[path(quiet).lower()]
-    world.vaults.set_secret("kv-demo", "pull", "another-password")
-    assert held.values == {"pull": password}
-    assert owner.call("POST", f"{path(quiet)}/restart").status_code == 400
+    app = Referring(quiet)
+    assert app.put().json()["error"]["code"] == "SecretReferenceNotAccessible"
+    app.admit()
+    assert app.put().status_code == 201
+    assert app.owner.get(app.path)["properties"]["secretReferences"] == [app.reference]
+    held = quiet.world.groups.by_id[app.path.lower()]
+    quiet.world.vaults.set_secret("kv-demo", "pull", "another-password")
+    assert held.values == {"pull": app.password}
+    assert app.owner.call("POST", f"{app.path}/restart").status_code == 400
+
+
+@pytest.mark.parametrize(("option", "outages"), {"at-start": ["reference-unreadable", "invalid"], "as-resolved": []}.items())
+def test_which_value_of_a_vault_reference_counts_is_an_option(run: Run, option: str, outages: list[str]) -> None:
+    sandbox = run(vault_references=option)
+    app = Referring(sandbox)
+    app.admit()
+    assert app.put().status_code == 201
+    sandbox.world.arm.unassign(app.admitted)
+    sandbox.world.clock.advance(60)
+    app.admit()
+    sandbox.world.clock.advance(3600)
+    sandbox.world.vaults.set_secret("kv-demo", "pull", "another-password")
+    sandbox.world.clock.advance(60)
+    assert [one["reason"] for one in sandbox.oracle.report()["outages"]] == outages
+    assert sandbox.oracle.can_pull(app.path) is (option == "as-resolved")
+
+
+@pytest.mark.parametrize(("option", "able"), {"at-start": True, "as-resolved": False}.items())
+def test_a_replaced_password_is_found_in_the_vault_at_the_next_start(run: Run, option: str, able: bool) -> None:
+    sandbox = run(vault_references=option)
+    app, world = Referring(sandbox), sandbox.world
+    app.admit()
+    assert app.put().status_code == 201
+    new = world.registries.issue_admin(world.registries.servers[SERVER], "password")
+    world.vaults.set_secret("kv-demo", "pull", new.value)
+    world.clock.advance(1)
+    assert sandbox.oracle.can_pull(app.path) is able
 
 
 def test_tags_are_patched_without_a_restart(quiet: Sandbox) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from datetime import timedelta
 
 import pytest
 import yaml
@@ -55,13 +56,59 @@ def test_vault_secrets_say_what_they_are_for() -> None:
     for secret in world.vaults.vault("kv-demo").secrets.values():
         tags = secret.current.tags
         if "rotator-principal" in tags:
-            assert tags.keys() == {"rotator-principal", "rotator-handle", "rotator-issued"}
+            assert tags.keys() - {"rotator-rotation"} == {"rotator-principal", "rotator-handle", "rotator-issued"}
             principals.add(tags["rotator-principal"].partition(":")[0])
         else:
             assert tags["rotator-group"] in world.groups.by_id
             fields.add(tags["rotator-field"].rpartition("/")[2])
     assert principals == {"acr-token", "acr-admin", "entra-app", "ecr"}
     assert fields == {"secureValue", "secret"}
+
+
+def test_an_ecr_group_stores_no_lease_that_is_younger_than_itself() -> None:
+    world = world_of("demo")
+    held = 0
+    for group in world.groups.by_id.values():
+        for entry in group.properties.get("imageRegistryCredentials") or []:
+            lease = world.aws._leases.get(entry.get("password", ""))
+            if lease is not None:
+                held += 1
+                assert lease.issued_at <= group.run.pulled_at < lease.expires_at
+    assert held == 4
+
+
+def test_one_ecr_account_is_in_step_and_the_other_is_not() -> None:
+    world = world_of("demo")
+    in_step = {}
+    for secret in world.vaults.vault("kv-demo").secrets.values():
+        tags = secret.current.tags
+        if tags.get("rotator-principal", "").startswith("ecr:"):
+            server = tags["rotator-principal"].removeprefix("ecr:").removesuffix("/AWS")
+            marked = {group.name for group in world.groups.by_id.values()
+                      if group.tags.get(f"rotator:{server}") == tags.get("rotator-rotation", "none")}  # fmt: skip
+            in_step[server.partition(".")[0]] = marked
+    assert in_step == {"123456789012": {"scorer-fresh", "features-mixed"}, "210987654321": set()}
+
+
+def test_about_a_third_of_what_can_be_rotated_is_healthy() -> None:
+    """In the vault, younger than 90 days, more than 30 days to go (6 hours for a lease of Amazon's)."""
+    world = world_of("demo")
+    healthy, all_of_them = set(), set()
+    for group in world.groups.by_id.values():
+        for held in world.groups.credentials(group.document, group.values).values():
+            principal = world.registries.principal_of(held.host, held.username)
+            if held.username and principal.partition(":")[0] in ("acr-token", "entra-app", "ecr"):
+                all_of_them.add(principal)
+    for secret in world.vaults.vault("kv-demo").secrets.values():
+        version, now = secret.current, world.now()
+        principal = version.tags.get("rotator-principal", "")
+        left = timedelta(hours=6) if principal.startswith("ecr:") else timedelta(days=30)
+        young = version.created_at > now - timedelta(days=90)
+        if principal in all_of_them and young and version.expires_at and version.expires_at > now + left:
+            healthy.add(principal.rpartition("/")[2])
+    billing = next(one.app_id for one in world.graph.applications() if one.display_name == "sp-aci-billing")
+    assert healthy == {"aci-preview-pull", "aci-ingest-pull", "aci-crm-pull", billing, "AWS"}
+    assert len(all_of_them) == 17
 
 
 @pytest.mark.parametrize("name", ESTATES)

@@ -9,7 +9,7 @@ import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.mgmt.containerregistry import ContainerRegistryManagementClient
 
-from rotator.sandbox import Sandbox
+from rotator.sandbox import FaultPlan, Sandbox
 from rotator.sandbox.clouds.registries.images import parse_image
 from rotator.sandbox.clouds.registries.passwords import draw
 from rotator.sandbox.clouds.registries.pull import issue_refresh
@@ -270,3 +270,10 @@ def test_hub_has_one_password_whatever_it_is_called(quiet: Sandbox) -> None:
     registry = PlainRegistry(host="index.docker.io", kind="bearer", service="registry.docker.io")
     quiet.world.registries.add_plain(registry)
     assert quiet.world.registries.plain["docker.io"] is registry
+
+
+def test_an_injected_error_speaks_the_registrys_language(quiet: Sandbox) -> None:
+    quiet.world.faults = FaultPlan.parse([{"on": "registry.*", "status": 429, "code": "TOOMANYREQUESTS", "retry_after": 7}])
+    response = http_client(quiet).get("/v2/", headers={"Host": SERVER})
+    assert (response.status_code, response.headers["retry-after"]) == (429, "7")
+    assert response.json()["errors"][0]["code"] == "TOOMANYREQUESTS"

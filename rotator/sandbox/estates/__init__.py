@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from rotator.sandbox.estates import demo, empty, scale
-from rotator.sandbox.estates.builder import Estate
+from rotator.sandbox.estates.ground import Estate
 from rotator.sandbox.world import World
 
 DEFAULT_GROUPS = 1000

@@ -1,6 +1,7 @@
 """An estate with the ground only: one subscription, one resource group, a vault, a workspace and one registry."""
 
-from rotator.sandbox.estates.builder import Builder, Estate
+from rotator.sandbox.estates.builder import Builder
+from rotator.sandbox.estates.ground import Estate
 from rotator.sandbox.world import World
 
 

@@ -5,7 +5,9 @@ from math import ceil
 from rotator.sandbox.clouds.arm.records import Identity, ResourceGroup
 from rotator.sandbox.clouds.arm.roles import ACR_PULL
 from rotator.sandbox.clouds.registries.records import Registry
-from rotator.sandbox.estates.builder import Builder, Estate, Secret, container
+from rotator.sandbox.estates.builder import Builder
+from rotator.sandbox.estates.documents import Secret, container
+from rotator.sandbox.estates.ground import Estate
 from rotator.sandbox.world import World
 
 _REGIONS = (

@@ -8,6 +8,7 @@ import pytest
 
 from rotator.azure.containergroups import ContainerGroups
 from rotator.azure.directory import EntraDirectory
+from rotator.azure.groupclient import GroupClient
 from rotator.azure.identity import ClockedCredential, token_credential
 from rotator.azure.pacing import WritePacer
 from rotator.azure.values import StoredValues
@@ -39,6 +40,7 @@ class Cloud:
     arm: Arm
     pulls: PullProbe
     vault: KeyVault
+    groups: GroupClient
     platform: ContainerGroups
     values: StoredValues
     drivers: DriverTable
@@ -100,6 +102,7 @@ def connect(sandbox: Sandbox) -> Cloud:
         authority="https://login.microsoftonline.com",
     )
     arm = Arm(credential, ARM, ARM, network, clock)
+    groups = GroupClient(credential, ARM, ARM, network, clock)
     graph = Graph(credential, "https://graph.microsoft.com", network, clock)
     pulls = PullProbe(network)
     vault = KeyVault(settings["vault"]["url"], credential, network, clock)
@@ -123,7 +126,8 @@ def connect(sandbox: Sandbox) -> Cloud:
         arm=arm,
         pulls=pulls,
         vault=vault,
-        platform=ContainerGroups(arm, clock, WritePacer(clock)),
+        groups=groups,
+        platform=ContainerGroups(groups, arm, clock, WritePacer(clock)),
         values=StoredValues(vault, arm, subscriptions=settings["scope"]["subscriptions"]),
         drivers=build_drivers(needs),
     )

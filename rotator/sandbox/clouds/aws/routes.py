@@ -28,8 +28,9 @@ _PAGE = 100
 
 
 def _sts_refuse(world: "World", status: int, code: str, message: str) -> Refused:
+    whose = "Sender" if status < 500 else "Receiver"
     body = (
-        f'<ErrorResponse xmlns="{_NAMESPACE}"><Error><Type>Sender</Type><Code>{code}</Code>'
+        f'<ErrorResponse xmlns="{_NAMESPACE}"><Error><Type>{whose}</Type><Code>{code}</Code>'
         f"<Message>{escape(message)}</Message></Error><RequestId>{world.guid()}</RequestId></ErrorResponse>"
     )
     return Refused(Reply(status, body, {"Content-Type": "text/xml"}), code, message)
@@ -262,21 +263,45 @@ _ECR_ACTIONS = {
 
 def call(world: "World", request: Request) -> Reply:
     """Answer any AWS call: they all are POST /, and the request names the action in a header or in the form."""
-    target = request.headers.get("x-amz-target", "")
+    target, action = request.headers.get("x-amz-target", ""), _action(request)
     if target:
-        action = target.removeprefix(_TARGET)
         handler = _ECR_ACTIONS.get(action) if target.startswith(_TARGET) else None
         refusal = _ecr_refuse(world, "UnknownOperationException", f"The sandbox does not emulate {target}", status=501)
     else:
-        action = request.form().get("Action", "")
         handler = _STS_ACTIONS.get(action)
         refusal = _sts_refuse(world, 501, "InvalidAction", f"The sandbox does not emulate the action '{action}'")
     if handler is None:
         raise refusal
-    world.requests[f"aws.{action}"] = world.requests.get(f"aws.{action}", 0) + 1
     return handler(world, request)
 
 
+def _action(request: Request) -> str:
+    target = request.headers.get("x-amz-target", "")
+    return target.removeprefix(_TARGET) if target else request.form().get("Action", "")
+
+
+def _named(request: Request) -> str:
+    """Name a known action for faults and counts; whatever else a client writes there is no name."""
+    action = _action(request)
+    return f"aws.{action}" if action in _STS_ACTIONS or action in _ECR_ACTIONS else ""
+
+
+def _injected(world: "World", request: Request, status: int, code: str, message: str) -> Refused:
+    if request.headers.get("x-amz-target"):
+        return _ecr_refuse(world, code, message, status=status)
+    return _sts_refuse(world, status, code, message)
+
+
 ROUTES: tuple[Route, ...] = (
-    Route(service="aws", operation="aws.call", method="POST", path="/", hosts=_HOSTS, handler=call, auth="aws"),
+    Route(
+        service="aws",
+        operation="aws.call",
+        method="POST",
+        path="/",
+        hosts=_HOSTS,
+        handler=call,
+        auth="aws",
+        detail=_named,
+        refusal=_injected,
+    ),
 )

@@ -4,8 +4,10 @@ from datetime import timedelta
 
 from rotator.sandbox.clouds.containergroups.comparison import lost
 from rotator.sandbox.clouds.containergroups.records import Group, PullJudgement, requested_cores
+from rotator.sandbox.clouds.containergroups.troubles import Trouble, foresee
 from rotator.sandbox.clouds.registries.images import parse_image
 from rotator.sandbox.clouds.registries.passwords import REPLICAS
+from rotator.sandbox.faults import Fault
 from rotator.sandbox.wire import Caller, Document, Operation, Refused, Window, refuse, throttled
 from rotator.sandbox.world import World
 
@@ -155,19 +157,30 @@ def _log(world: World, document: Document, values: dict[str, str], judged: PullJ
         )
 
 
-def settle(world: World, group: Group, seconds: tuple[float, float]) -> Operation:
-    """Let the group be busy for a while: the operation that says so."""
+def settle(world: World, group: Group, seconds: tuple[float, float], fault: Fault | None = None) -> Operation:
+    """Let the group be busy for a while: the operation that says so. A fault may let it go wrong."""
     now = world.now()
     delay = timedelta(seconds=0 if world.options.quiet else world.rng.uniform(*seconds))
     group.run = world.groups.new_run(group.document, now, delay)
-    group.busy_until = now + delay
+    trouble = Trouble(ends_after=delay)
+    if fault is not None and fault.outcome:
+        trouble = foresee(group.run, group.document, fault, delay)
+        world.events.append("group.troubled", group=group.id.lower(), outcome=fault.outcome)
+    group.busy_until = now + trouble.ends_after
     group.stopped_at = None
     group.shown.clear()
     world.touch(f"group:{group.id}")
     if group.run.ends_at is not None:
         world.watch(f"group:{group.id}", group.run.ends_at)
     return world.operations.start(
-        Operation(id=world.guid(), kind="group", resource_id=group.id, started_at=now, ends_at=now + delay)
+        Operation(
+            id=world.guid(),
+            kind="group",
+            resource_id=group.id,
+            started_at=now,
+            ends_at=group.busy_until,
+            failure=trouble.failure,
+        )
     )
 
 

@@ -1,11 +1,12 @@
 """The emulated container groups: what was deployed, how it runs, and whether it could pull."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from rotator.sandbox.clouds.registries.images import canonical_host, parse_image
-from rotator.sandbox.wire import Document
+from rotator.sandbox.wire import Document, Refused
 
 if TYPE_CHECKING:
     from rotator.sandbox.world import World
@@ -21,7 +22,7 @@ class Run:
     ready_at: datetime
     ends_at: datetime | None = None
     container_ids: tuple[str, ...] = ()
-    restarted: bool = False
+    outcome: str = ""
 
     def finished(self, now: datetime) -> bool:
         """Say whether the containers have run to completion."""
@@ -92,6 +93,7 @@ class Credential:
     username: str = ""
     password: str = ""
     identity: str = ""
+    reference: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +133,8 @@ class Groups:
         ready_at = at + delay
         names = document["properties"].get("containers") or []
         return Run(
-            pulled_at=at,
+            # The platform needs a moment: a pull's event is never older than the request that caused it.
+            pulled_at=at + min(timedelta(seconds=2), delay / 4),
             ready_at=ready_at,
             ends_at=None if policy == "always" else ready_at + _JOB_RUNS if policy == "never" else None,
             container_ids=tuple(self.world.text(64, "0123456789abcdef") for _ in names),
@@ -150,6 +153,7 @@ class Groups:
                 username=str(entry.get("username") or ""),
                 password=values.get(str(reference), "") if reference else str(entry.get("password") or ""),
                 identity=str(entry.get("identity") or "").lower(),
+                reference=str(reference or ""),
             )
         return found
 
@@ -158,6 +162,23 @@ class Groups:
         properties = document["properties"]
         containers = [*(properties.get("initContainers") or []), *(properties.get("containers") or [])]
         return list(dict.fromkeys(str(one["properties"]["image"]) for one in containers))
+
+    def could_pull(self, group: Group, now: datetime) -> PullJudgement:
+        """Say whether a group could pull at `now`; which value of a vault reference counts is the world's option."""
+        at_start = self.world.options.vault_references == "at-start"
+        values = self._readable(group) if at_start and group.properties.get("secretReferences") else group.values
+        return self.judge(group.document, values, now)
+
+    def _readable(self, group: Group) -> dict[str, str]:
+        """Return the values of the references that the group's identities can read now."""
+        values = {}
+        for entry in group.properties.get("secretReferences") or []:
+            identity = self.world.arm.identity(str(entry.get("identity", "")))
+            if identity is not None:
+                with suppress(Refused):
+                    uri = str(entry.get("secretReferenceUri", ""))
+                    values[str(entry.get("name"))] = self.world.vaults.read_as(identity.principal_id, uri)
+        return values
 
     def judge(
         self,
@@ -185,6 +206,8 @@ class Groups:
 
     def _reason(self, held: Credential | None, host: str, repository: str, now: datetime, replica: int | None) -> str:
         registries = self.world.registries
+        if not registries.reachable_by_platform(host, identity=held is not None and bool(held.identity)):
+            return "firewall"
         if held is None:
             return "ok" if registries.anonymous_pull(host, repository) else "no-credential"
         if held.identity:
@@ -192,12 +215,14 @@ class Groups:
             if identity is None:
                 return "identity-unknown"
             return registries.identity_pulls(host, identity.principal_id, repository, now)
+        if held.reference and not held.password:
+            return "reference-unreadable"
         accepted = registries.accepts(host, held.username, held.password, repository, now)
         return accepted.reason if replica is None else accepted.on(replica)
 
     def principals(self, group: Group) -> set[str]:
-        """Return the lower-case ids of all principals that decide whether the group can pull."""
-        found = set()
+        """Return the lower-case ids of all principals, and registries, that decide whether the group can pull."""
+        found = {f"registry:{parse_image(image).host}" for image in self.images(group.document)}
         for held in self.credentials(group.document, group.values).values():
             if held.identity:
                 identity = self.world.arm.identity(held.identity)
@@ -208,7 +233,17 @@ class Groups:
             if principal.startswith("entra-app:"):
                 principal_id = self.world.graph.principal_id_of(held.username)
                 found.add(f"identity:{principal_id}")
+        for entry in group.properties.get("secretReferences") or []:
+            identity = self.world.arm.identity(str(entry.get("identity", "")))
+            found.add(f"identity:{identity.principal_id}" if identity else "identity:")
+            found.add(f"secret:{_without_version(str(entry.get('secretReferenceUri', '')))}")
         return {principal.lower() for principal in found}
+
+
+def _without_version(uri: str) -> str:
+    """Return a vault secret's address without its version, under which the vault tells of changes."""
+    root, found, rest = uri.partition("/secrets/")
+    return f"{root}{found}{rest.partition('/')[0]}"
 
 
 def requested_cores(document: Document) -> float:

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from rotator.sandbox.clouds.containergroups import troubles
 from rotator.sandbox.clouds.containergroups.records import Group
 from rotator.sandbox.clouds.containergroups.schema import visible, without_secrets
 from rotator.sandbox.wire import Document, rfc3339
@@ -28,17 +29,22 @@ def render(world: World, group: Group, api_version: str, *, instance_view: bool)
 
 
 def provisioning_state(group: Group, now: datetime) -> str:
-    """Return Pending while a deployment goes on, then Succeeded."""
-    return "Pending" if group.transitioning(now) else "Succeeded"
+    """Return Pending while a deployment goes on, then Succeeded, or Failed when its operation has failed."""
+    if group.transitioning(now):
+        return "Pending"
+    return "Failed" if group.run.outcome in ("pull-back-off", "operation-failed") else "Succeeded"
 
 
 def state(group: Group, now: datetime) -> str:
     """Return the state of the group's instance view."""
     if group.stopped_at is not None:
         return "Stopped"
-    if now < group.run.ready_at:
+    if now < group.run.ready_at or group.run.outcome not in ("", "crash-loop"):
         return "Pending"
-    return "Succeeded" if group.run.finished(now) else "Running"
+    if group.run.finished(now):
+        return "Failed" if group.run.outcome else "Succeeded"
+    # A crash loop is shown by the containers: the group "continues to try to run" and is called running.
+    return "Running"
 
 
 def _static(world: World, group: Group) -> Document:
@@ -87,9 +93,11 @@ def _identify(world: World, group: Group, identity: Document) -> None:
 
 def _container_view(group: Group, container: Document, index: int, now: datetime) -> Document:
     run = group.run
-    view: Document = {"restartCount": 0, "currentState": _current(group, now)}
     image = container["properties"]["image"]
     identifier = run.container_ids[index] if index < len(run.container_ids) else ""
+    if run.outcome and not group.idle(now):
+        return troubles.view(run, image, identifier, now)
+    view: Document = {"restartCount": 0, "currentState": _current(group, now)}
     spread = (run.ready_at - run.pulled_at) / 4
     steps = (
         ("Pulling", f'pulling image "{image}"', timedelta(0)),
@@ -146,7 +154,7 @@ def _current(group: Group, now: datetime) -> Document:
             "state": "Terminated",
             "startTime": started,
             "finishTime": rfc3339(run.ends_at),
-            "exitCode": 0,
-            "detailStatus": "Completed",
+            "exitCode": 1 if run.outcome else 0,
+            "detailStatus": "Error" if run.outcome else "Completed",
         }
     return {"state": "Running", "startTime": started, "detailStatus": ""}

@@ -16,6 +16,7 @@ from rotator.sandbox.clouds.containergroups.records import Group, Run
 from rotator.sandbox.clouds.containergroups.rendering import KIND, render
 from rotator.sandbox.clouds.containergroups.schema import stored
 from rotator.sandbox.clouds.containergroups.validation import check_shape, check_update
+from rotator.sandbox.faults import Fault
 from rotator.sandbox.wire import Document, Handler, Operation, Refused, Reply, Request, Route, paging, refuse, rfc3339_fine
 from rotator.sandbox.world import World
 
@@ -56,7 +57,7 @@ def put_group(world: World, request: Request) -> Reply:
     except Refused as refused:
         world.events.append("group.put.refused", group=scope.lower(), code=refused.code)
         raise
-    operation = settle(world, group, _DEPLOY_SECONDS)
+    operation = settle(world, group, _DEPLOY_SECONDS, request.fault)
     headers["Azure-AsyncOperation"] = _operation_url(request, group, operation, "operations")
     world.events.append("group.put", group=group.id.lower(), name=name, created=existing is None)
     document = render(world, group, request.api_version, instance_view=True)
@@ -197,18 +198,18 @@ def start_group(world: World, request: Request) -> Reply:
     group = _group(world, request, "start/action")
     if not group.idle(world.now()):
         return Reply(204)
-    operation = _again(world, group, "start")
+    operation = _again(world, group, "start", request.fault)
     return Reply(202, None, {"Location": _operation_url(request, group, operation, "operationResults")})
 
 
 def restart_group(world: World, request: Request) -> Reply:
     """Restart all containers in place, pulling with what is stored."""
     group = _group(world, request, "restart/action")
-    operation = _again(world, group, "restart")
+    operation = _again(world, group, "restart", request.fault)
     return Reply(204, None, {"Location": _operation_url(request, group, operation, "operationResults")})
 
 
-def _again(world: World, group: Group, verb: str) -> Operation:
+def _again(world: World, group: Group, verb: str, fault: Fault | None) -> Operation:
     if group.transitioning(world.now()):
         raise refuse(
             409,
@@ -230,7 +231,7 @@ def _again(world: World, group: Group, verb: str) -> Operation:
     if group.idle(world.now()) and verb == "restart":
         world.groups.woken.append({"group": group.id.lower(), "was": "stopped" if group.stopped_at else "finished"})
     world.events.append(f"group.{verb}", group=group.id.lower())
-    return settle(world, group, _RESTART_SECONDS)
+    return settle(world, group, _RESTART_SECONDS, fault)
 
 
 def operation_status(world: World, request: Request) -> Reply:
@@ -242,8 +243,10 @@ def operation_status(world: World, request: Request) -> Reply:
 
 
 def operation_result(world: World, request: Request) -> Reply:
-    """Return 202 while an action goes on and 200 when it is done."""
+    """Return 202 while an action goes on, 200 when it is done, and its error when it failed."""
     operation = world.operations.get(request.params["operation"])
+    if operation.failure and operation.done(world.now()):
+        raise refuse(400, str(operation.failure["code"]), str(operation.failure["message"]))
     location = {"Location": f"{request.url}?api-version={_STATUS_VERSION}"}
     return Reply(200, {}) if operation.done(world.now()) else Reply(202, None, location)
 

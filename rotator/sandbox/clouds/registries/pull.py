@@ -17,9 +17,10 @@ _ACR_UNAUTHORIZED = "authentication required, visit https://aka.ms/acr/authoriza
 ACR_HOSTS = ("*.azurecr.io", "*.azurecr.cn", "*.azurecr.us")
 PLAIN_HOSTS = (
     "index.docker.io", "registry-1.docker.io", "docker.io", "registry.hub.docker.com", "ghcr.io", "quay.io",
-    "registry.gitlab.com", "*.dkr.ecr.*.amazonaws.com", "registry.*", "harbor.*",
+    "registry.gitlab.com",
+    "mcr.microsoft.com", "*.dkr.ecr.*.amazonaws.com", "registry.*", "harbor.*",
 )  # fmt: skip
-TOKEN_HOSTS = ("auth.docker.io", "ghcr.io", "gitlab.com", "quay.io")
+TOKEN_HOSTS = ("mcr.microsoft.com", "auth.docker.io", "ghcr.io", "gitlab.com", "quay.io")
 
 Access = tuple[tuple[str, tuple[str, ...]], ...]
 
@@ -66,7 +67,7 @@ def _grant(world: World, server: str, identity: str, access: Access, ttl: timede
         "access": [{"type": "repository", "name": name, "actions": list(actions)} for name, actions in access],
     }
     token = _jwt(world, claims)
-    world.registries.grants[token] = Grant(server=server, identity=identity, access=access, expires_at=expires_at)
+    world.registries.remember(token, Grant(server=server, identity=identity, access=access, expires_at=expires_at))
     world.ledger.record(token, "registry-access-token", f"registry:{server}/{identity}", f"access@{rfc3339(expires_at)}")
     return token
 
@@ -328,6 +329,7 @@ def _route(operation: str, method: str, path: str, hosts: tuple[str, ...], handl
         handler=handler,
         auth="registry",
         bare=False,
+        refusal=lambda _world, _request, status, code, message: oci_refuse(status, code, message),
     )
 
 

@@ -1,22 +1,19 @@
 """HTTP of the management API of Azure Container Registry."""
 
 import re
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from rotator.sandbox.clouds.arm.routes import HOSTS
 from rotator.sandbox.clouds.registries.documents import (
     login_server,
-    password_entry,
     registry_document,
-    scope_map_document,
     settable,
-    token_document,
 )
-from rotator.sandbox.clouds.registries.records import Registry, ScopeMap, Token
-from rotator.sandbox.wire import Document, Handler, Operation, Reply, Request, Route, paging, parse_instant, refuse
+from rotator.sandbox.clouds.registries.records import Registry
+from rotator.sandbox.wire import Document, Handler, Operation, Reply, Request, Route, paging, refuse
 from rotator.sandbox.world import World
 
-_PAGE = 20
+PAGE = 20
 _KIND = "Microsoft.ContainerRegistry/registries"
 _UPDATE_SECONDS = 8.0
 _ACTIVATION_SECONDS = 5.0
@@ -27,7 +24,7 @@ def _group_scope(request: Request) -> str:
     return f"/subscriptions/{request.params['subscription']}/resourceGroups/{request.params['group']}"
 
 
-def _registry(world: World, request: Request, action: str) -> Registry:
+def registry_of(world: World, request: Request, action: str) -> Registry:
     """Return the registry of the path, after the question whether the caller may do this to it."""
     group = world.arm.resource_group(request.params["subscription"], request.params["group"])
     resource_id = f"{group.id}/providers/{_KIND}/{request.params['registry']}"
@@ -43,7 +40,7 @@ def _registry(world: World, request: Request, action: str) -> Registry:
     return found
 
 
-def _operation(world: World, registry: Registry, kind: str, seconds: float, request: Request) -> dict[str, str]:
+def start_operation(world: World, registry: Registry, kind: str, seconds: float, request: Request) -> dict[str, str]:
     """Start an operation and return the header that tells where to poll it."""
     now = world.now()
     ends_at = now if world.options.quiet else now + timedelta(seconds=seconds)
@@ -84,9 +81,9 @@ def put_registry(world: World, request: Request) -> Reply:
             created_at=now,
         )
         world.registries.add(existing)
-        headers = _operation(world, existing, "registries", 0, request)
+        headers = start_operation(world, existing, "registries", 0, request)
     else:
-        headers = _operation(world, existing, "registries", _UPDATE_SECONDS, request)
+        headers = start_operation(world, existing, "registries", _UPDATE_SECONDS, request)
         existing.updating_until = world.operations.get(_operation_id(headers)).ends_at
     existing.properties, existing.tags = {}, {}
     _apply(world, existing, body)
@@ -99,9 +96,9 @@ def _operation_id(headers: dict[str, str]) -> str:
 
 def patch_registry(world: World, request: Request) -> Reply:
     """Change what the body names."""
-    registry = _registry(world, request, "write")
+    registry = registry_of(world, request, "write")
     _apply(world, registry, request.json())
-    headers = _operation(world, registry, "registries", _UPDATE_SECONDS, request)
+    headers = start_operation(world, registry, "registries", _UPDATE_SECONDS, request)
     registry.updating_until = world.operations.get(_operation_id(headers)).ends_at
     return _reply(world, registry, 201 if registry.updating_until > world.now() else 200, headers)
 
@@ -122,6 +119,7 @@ def _apply(world: World, registry: Registry, body: Document) -> None:
         registry.sku = str(body["sku"]["name"])
     if body.get("identity") is not None:
         registry.identity = _identity(world, body["identity"])
+    world.touch(f"registry:{registry.login_server}")
     world.events.append("registry.updated", registry=registry.login_server)
 
 
@@ -144,7 +142,7 @@ def _identity(world: World, given: Document) -> Document:
 
 def get_registry(world: World, request: Request) -> Reply:
     """Return a registry."""
-    return _reply(world, _registry(world, request, "read"), 200)
+    return _reply(world, registry_of(world, request, "read"), 200)
 
 
 def delete_registry(world: World, request: Request) -> Reply:
@@ -166,7 +164,7 @@ def list_registries(world: World, request: Request) -> Reply:
     world.arm.demand(request.known_caller, f"{_KIND}/read", scope)
     now, tenant, root = world.now(), world.entra.tenant_id, f"{scope.lower()}/"
     found = [one for key, one in world.registries.acr.items() if key.startswith(root)]
-    return Reply(200, paging([registry_document(one, now, tenant) for one in found], request, _PAGE))
+    return Reply(200, paging([registry_document(one, now, tenant) for one in found], request, PAGE))
 
 
 def operation_status(world: World, request: Request) -> Reply:
@@ -185,14 +183,14 @@ def _admin_document(registry: Registry) -> Document:
 
 def list_credentials(world: World, request: Request) -> Reply:
     """Return the admin user's passwords: the only registry secrets that can be read again."""
-    registry = _registry(world, request, "listCredentials/action")
+    registry = registry_of(world, request, "listCredentials/action")
     _demand_admin(registry)
     return Reply(200, _admin_document(registry))
 
 
 def regenerate_credential(world: World, request: Request) -> Reply:
     """Replace one of the admin user's two passwords."""
-    registry = _registry(world, request, "regenerateCredential/action")
+    registry = registry_of(world, request, "regenerateCredential/action")
     _demand_admin(registry)
     name = str(request.json().get("name", ""))
     if name not in registry.admin:
@@ -212,209 +210,24 @@ def _demand_admin(registry: Registry) -> None:
         )
 
 
-# --- scope maps ---
-
-
-def put_scope_map(world: World, request: Request) -> Reply:
-    """Create or replace a scope map."""
-    registry = _registry(world, request, "scopeMaps/write")
-    name, properties = request.params["name"], request.json().get("properties") or {}
-    existing = registry.scope_maps.get(name.lower())
-    scope_map = ScopeMap(
-        name=existing.name if existing else name,
-        actions=[str(action) for action in properties.get("actions") or []],
-        created_at=existing.created_at if existing else world.now(),
-        description=str(properties.get("description") or ""),
-    )
-    registry.scope_maps[name.lower()] = scope_map
-    _touch_tokens(world, registry, name)
-    headers = _operation(world, registry, "scopemaps", 0, request)
-    return Reply(200, scope_map_document(registry, scope_map), headers)
-
-
-def patch_scope_map(world: World, request: Request) -> Reply:
-    """Change actions or description of a scope map."""
-    registry = _registry(world, request, "scopeMaps/write")
-    scope_map, properties = _scope_map(registry, request), request.json().get("properties") or {}
-    scope_map.actions = [str(action) for action in properties.get("actions", scope_map.actions)]
-    scope_map.description = str(properties.get("description", scope_map.description) or "")
-    _touch_tokens(world, registry, scope_map.name)
-    return Reply(200, scope_map_document(registry, scope_map), _operation(world, registry, "scopemaps", 0, request))
-
-
-def _touch_tokens(world: World, registry: Registry, scope_map: str) -> None:
-    for token in registry.tokens.values():
-        if token.scope_map.lower() == scope_map.lower():
-            world.touch(f"acr-token:{registry.login_server}/{token.name}")
-
-
-def _scope_map(registry: Registry, request: Request) -> ScopeMap:
-    found = registry.scope_maps.get(request.params["name"].lower())
-    if found is None:
-        raise _not_found(request.params["name"])
-    return found
-
-
-def _not_found(name: str) -> Exception:
-    refused = refuse(404, "ResourceNotFound", f"The resource {name} could not be found.")
-    refused.reply.body = {**_document(refused.reply.body), "status": "Failed"}
-    return refused
-
-
-def _document(body: object) -> Document:
-    return body if isinstance(body, dict) else {}
-
-
-def get_scope_map(world: World, request: Request) -> Reply:
-    """Return a scope map."""
-    registry = _registry(world, request, "scopeMaps/read")
-    return Reply(200, scope_map_document(registry, _scope_map(registry, request)))
-
-
-def list_scope_maps(world: World, request: Request) -> Reply:
-    """List the scope maps, the system's own among them."""
-    registry = _registry(world, request, "scopeMaps/read")
-    return Reply(200, paging([scope_map_document(registry, one) for one in registry.scope_maps.values()], request, _PAGE))
-
-
-def delete_scope_map(world: World, request: Request) -> Reply:
-    """Delete a scope map; tokens that used it can pull nothing any more."""
-    registry = _registry(world, request, "scopeMaps/delete")
-    found = registry.scope_maps.pop(request.params["name"].lower(), None)
-    if found is not None:
-        _touch_tokens(world, registry, found.name)
-    return Reply(200 if found else 204)
-
-
-# --- tokens ---
-
-
-def _token(registry: Registry, name: str) -> Token:
-    found = registry.tokens.get(name.lower())
-    if found is None:
-        raise _not_found(name)
-    return found
-
-
-def put_token(world: World, request: Request) -> Reply:
-    """Create a token, or replace its settings; passwords come from generateCredentials only."""
-    registry = _registry(world, request, "tokens/write")
-    name, properties, now = request.params["name"], request.json().get("properties") or {}, world.now()
-    scope_map = str(properties.get("scopeMapId", "")).rpartition("/")[2]
-    if scope_map.lower() not in registry.scope_maps:
-        raise refuse(400, "ScopeMapNotFound", f"The scope map '{scope_map}' of token '{name}' was not found.")
-    token = registry.tokens.get(name.lower())
-    if token is None:
-        delay = timedelta(seconds=0 if world.options.quiet else _ACTIVATION_SECONDS)
-        token = Token(name=name, scope_map=scope_map, created_at=now, active_at=now + delay)
-        registry.tokens[name.lower()] = token
-    token.scope_map, token.status = scope_map, str(properties.get("status", "enabled")).lower()
-    world.touch(f"acr-token:{registry.login_server}/{name}")
-    headers = _operation(world, registry, "tokens", _ACTIVATION_SECONDS, request)
-    return Reply(201, token_document(registry, token, now), headers)
-
-
-def patch_token(world: World, request: Request) -> Reply:
-    """Change a token. `credentials.passwords` lists the passwords to keep: the others end at once."""
-    registry, now = _registry(world, request, "tokens/write"), world.now()
-    token, properties = _token(registry, request.params["name"]), request.json().get("properties") or {}
-    principal = f"acr-token:{registry.login_server}/{token.name}"
-    if "scopeMapId" in properties:
-        token.scope_map = str(properties["scopeMapId"]).rpartition("/")[2]
-    if "status" in properties:
-        token.status = str(properties["status"]).lower()
-        world.events.append("registry.token.status", principal=principal, status=token.status)
-    credentials = properties.get("credentials")
-    if isinstance(credentials, dict) and credentials.get("passwords") is not None:
-        kept = {str(entry.get("name")) for entry in credentials["passwords"]}
-        for name, slot in token.slots.items():
-            if name not in kept and slot.current is not None:
-                slot.clear(now)
-                world.events.append("registry.password.revoked", principal=principal, slot=name)
-    world.touch(principal)
-    return Reply(200, token_document(registry, token, now), _operation(world, registry, "tokens", 0, request))
-
-
-def get_token(world: World, request: Request) -> Reply:
-    """Return a token; password values are never among it."""
-    registry = _registry(world, request, "tokens/read")
-    return Reply(200, token_document(registry, _token(registry, request.params["name"]), world.now()))
-
-
-def list_tokens(world: World, request: Request) -> Reply:
-    """List the tokens of a registry."""
-    registry, now = _registry(world, request, "tokens/read"), world.now()
-    return Reply(200, paging([token_document(registry, one, now) for one in registry.tokens.values()], request, _PAGE))
-
-
-def delete_token(world: World, request: Request) -> Reply:
-    """Delete a token with its passwords."""
-    registry = _registry(world, request, "tokens/delete")
-    found = registry.tokens.pop(request.params["name"].lower(), None)
-    if found is not None:
-        world.touch(f"acr-token:{registry.login_server}/{found.name}")
-        world.events.append("registry.token.deleted", principal=f"acr-token:{registry.login_server}/{found.name}")
-    return Reply(200 if found else 204)
-
-
-def generate_credentials(world: World, request: Request) -> Reply:
-    """Give a token new passwords. Without `name` BOTH slots are replaced, as the real service does."""
-    registry, now = _registry(world, request, "generateCredentials/action"), world.now()
-    body = request.json()
-    token = _token(registry, str(body.get("tokenId", "")).rpartition("/")[2])
-    if now < token.active_at:
-        raise refuse(409, "TokenNotActive", f"The token '{token.name}' is not active yet. Please try again later.")
-    names = [str(body["name"])] if body.get("name") else list(token.slots)
-    if not set(names) <= set(token.slots):
-        raise refuse(400, "InvalidPasswordName", f"The password name '{names[0]}' is invalid: use password1 or password2.")
-    expires_at = _expiry(body, now)
-    issued = {name: world.registries.issue_token(registry, token, name, expires_at=expires_at).value for name in names}
-    # Whether the other slot is listed too, without its value, is not documented; the CLI's recordings show both.
-    entries = [password_entry(name, slot, issued.get(name)) for name, slot in token.slots.items()]
-    return Reply(200, {"username": token.name, "passwords": [entry for entry in entries if entry]})
-
-
-def _expiry(body: Document, now: datetime) -> datetime | None:
-    text = body.get("expiry")
-    if not text:
-        return None
-    try:
-        expires_at = parse_instant(str(text))
-    except ValueError:
-        raise refuse(400, "InvalidExpiry", f"The expiry '{text}' is not a valid date.") from None
-    if expires_at <= now:
-        raise refuse(400, "InvalidExpiry", f"The expiry '{text}' lies in the past.")
-    return expires_at
-
-
 _IN_SUBSCRIPTION = "/subscriptions/{subscription}/providers/Microsoft.ContainerRegistry/registries"
 _IN_GROUP = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.ContainerRegistry/registries"
-_ONE = _IN_GROUP + "/{registry}"
+ONE = _IN_GROUP + "/{registry}"
 
 
-def _route(operation: str, method: str, path: str, handler: Handler) -> Route:
+def route(operation: str, method: str, path: str, handler: Handler) -> Route:
+    """Return a route of the registries' management API."""
     return Route(service="arm", operation=f"acr.{operation}", method=method, path=path, hosts=HOSTS, handler=handler, auth="arm")
 
 
 ROUTES: tuple[Route, ...] = (
-    _route("registries.list", "GET", _IN_SUBSCRIPTION, list_registries),
-    _route("registries.list", "GET", _IN_GROUP, list_registries),
-    _route("registries.put", "PUT", _ONE, put_registry),
-    _route("registries.get", "GET", _ONE, get_registry),
-    _route("registries.patch", "PATCH", _ONE, patch_registry),
-    _route("registries.delete", "DELETE", _ONE, delete_registry),
-    _route("operations.get", "GET", _ONE + "/operationStatuses/{operation}", operation_status),
-    _route("listCredentials", "POST", _ONE + "/listCredentials", list_credentials),
-    _route("regenerateCredential", "POST", _ONE + "/regenerateCredential", regenerate_credential),
-    _route("generateCredentials", "POST", _ONE + "/generateCredentials", generate_credentials),
-    _route("scopeMaps.list", "GET", _ONE + "/scopeMaps", list_scope_maps),
-    _route("scopeMaps.put", "PUT", _ONE + "/scopeMaps/{name}", put_scope_map),
-    _route("scopeMaps.get", "GET", _ONE + "/scopeMaps/{name}", get_scope_map),
-    _route("scopeMaps.patch", "PATCH", _ONE + "/scopeMaps/{name}", patch_scope_map),
-    _route("scopeMaps.delete", "DELETE", _ONE + "/scopeMaps/{name}", delete_scope_map),
-    _route("tokens.list", "GET", _ONE + "/tokens", list_tokens),
-    _route("tokens.put", "PUT", _ONE + "/tokens/{name}", put_token),
-    _route("tokens.get", "GET", _ONE + "/tokens/{name}", get_token),
-    _route("tokens.patch", "PATCH", _ONE + "/tokens/{name}", patch_token),
-    _route("tokens.delete", "DELETE", _ONE + "/tokens/{name}", delete_token),
+    route("registries.list", "GET", _IN_SUBSCRIPTION, list_registries),
+    route("registries.list", "GET", _IN_GROUP, list_registries),
+    route("registries.put", "PUT", ONE, put_registry),
+    route("registries.get", "GET", ONE, get_registry),
+    route("registries.patch", "PATCH", ONE, patch_registry),
+    route("registries.delete", "DELETE", ONE, delete_registry),
+    route("operations.get", "GET", ONE + "/operationStatuses/{operation}", operation_status),
+    route("listCredentials", "POST", ONE + "/listCredentials", list_credentials),
+    route("regenerateCredential", "POST", ONE + "/regenerateCredential", regenerate_credential),
 )

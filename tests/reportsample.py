@@ -108,7 +108,9 @@ def credential(principal: Principal, handle: str, age: int, left: int | None) ->
 
 def estate(*, unread: bool = True) -> Estate:
     registry = Registry(
-        id=ArmId(f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-shop/providers/Microsoft.ContainerRegistry/registries/northwind"),
+        id=ArmId(
+            f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-shop/providers/Microsoft.ContainerRegistry/registries/northwind"
+        ),
         name="northwind",
         login_server=REGISTRY,
         location="westeurope",
@@ -200,7 +202,9 @@ POLICIES = (
 )
 
 
-def finding(policy: Policy, resource: str, part: str, message: str, verdict: Verdict = Verdict.FAIL, waiver: Waiver | None = None) -> Finding:
+def finding(
+    policy: Policy, resource: str, part: str, message: str, verdict: Verdict = Verdict.FAIL, waiver: Waiver | None = None
+) -> Finding:
     return Finding(
         id=f"{policy.id}|{resource}|{part}",
         policy=policy.id,
@@ -234,7 +238,9 @@ def audit() -> Audit:
     found = (
         finding(expired, group_id("search").text, REGISTRY, "The secret of shop-pull ended 3 days ago."),
         finding(admin, group_id("billing").text, REGISTRY, "The group authenticates as the admin user northwind."),
-        finding(admin, group_id("legacy-1").text, REGISTRY, "The group authenticates as the admin user northwind.", waiver=WAIVER),
+        finding(
+            admin, group_id("legacy-1").text, REGISTRY, "The group authenticates as the admin user northwind.", waiver=WAIVER
+        ),
         finding(endless, PULL.id, "password2@stray", "password2 was made 200 days ago and never ends."),
         finding(endless, ADMIN.id, "password@0", "The admin password never ends."),
         finding(endless, HUB.id, "", "Docker Hub does not say when a token ends.", Verdict.UNKNOWN),
@@ -253,7 +259,11 @@ def plan() -> Plan:
     consumers = tuple(Consumer(group=one, registries=(REGISTRY,), action=Action.REDEPLOY) for one in webs)
     missing = "containers/billing/environmentVariables/DB_PASSWORD/secureValue"
     stuck = Consumer(
-        group=group_id("billing"), registries=(REGISTRY,), action=Action.HOLD, why="no place holds DB_PASSWORD", missing=(missing,)
+        group=group_id("billing"),
+        registries=(REGISTRY,),
+        action=Action.HOLD,
+        why="no place holds DB_PASSWORD",
+        missing=(missing,),
     )
     return Plan(
         made_at=NOW,
@@ -330,11 +340,11 @@ def outcomes() -> tuple[RotationOutcome, ...]:
 
 
 def events() -> tuple[RotationEvent, ...]:
-    def at(step: str, seconds: int, *, ok: bool = True, group: ArmId | None = None, detail: str = "", code: str = "") -> RotationEvent:
+    def at(
+        step: str, seconds: int, *, ok: bool = True, group: ArmId | None = None, detail: str = "", code: str = ""
+    ) -> RotationEvent:
         when = NOW + timedelta(seconds=seconds)
-        return RotationEvent(
-            rotation="r-1", principal=PULL, step=step, at=when, ok=ok, group=group, detail=detail, code=code
-        )
+        return RotationEvent(rotation="r-1", principal=PULL, step=step, at=when, ok=ok, group=group, detail=detail, code=code)
 
     return (
         at("issue", 1, detail="made password2@now"),

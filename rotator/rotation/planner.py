@@ -1,0 +1,252 @@
+"""What one principal needs: nothing, a new rotation, an open one carried on, or a person. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from rotator.model.credential import Overlap, Principal, PrincipalKind, Traits
+from rotator.model.errors import Held
+from rotator.model.estate import (
+    STAGED_SUFFIX,
+    TAG_HANDLE,
+    TAG_PRINCIPAL,
+    TAG_ROTATION,
+    Estate,
+    PrincipalRecord,
+    StoredSecret,
+)
+from rotator.model.rotation import Action, Phase, PlanItem, Reason
+from rotator.rotation.consumers import Target, consumer_of
+from rotator.rotation.due import current_credential, due_at, reasons_of
+from rotator.rotation.naming import mark_of, marker_of, name_of, rotation_of, stranger_in
+from rotator.rotation.record import RotationRecord, read_promoted
+from rotator.rotation.retirements import any_live, waiting_for
+from rotator.rotation.rules import Rules
+from rotator.rotation.sight import sees_consumers, sees_secrets_of
+from rotator.rotation.slots import free_slot
+from rotator.rotation.waves import waves_of
+
+# Phases after which a rotation is not finished and must be carried on, whether or not the credential is due again.
+OPEN = frozenset({Phase.INTENT, Phase.STAGED, Phase.VERIFIED, Phase.PROMOTED, Phase.CUTOVER, Phase.HELD})
+_BY_TIME = {Reason.EXPIRED, Reason.EXPIRING, Reason.TOO_OLD}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planner:
+    """Makes items from one reading of the estate. `names` are the vault's names, in lower case, with what they hold."""
+
+    estate: Estate
+    traits: Mapping[PrincipalKind, Traits]
+    rules: Rules
+    now: datetime
+    vault: str
+    names: Mapping[str, StoredSecret]
+    force: bool
+
+    def item(self, principal: Principal, record: RotationRecord | None) -> PlanItem | None:
+        """Return the principal's item, or None when it needs nothing."""
+        return _One(self, principal, record).item()
+
+    def target(self, record: RotationRecord) -> Target:
+        """Return what the groups of a rotation are moved to."""
+        mark = record.mark if record.handle else ""
+        return Target(principal=record.principal, mark=mark, secret_name=record.secret_name, vault=self.vault)
+
+
+class _One:
+    """One principal's case; a class only to spare every function the same arguments."""
+
+    def __init__(self, plan: Planner, principal: Principal, record: RotationRecord | None) -> None:
+        self._plan, self._rules, self._now, self._estate = plan, plan.rules, plan.now, plan.estate
+        self._traits = plan.traits[principal.kind]
+        self._known: PrincipalRecord | None = plan.estate.records.get(principal)
+        self._principal = self._known.principal if self._known else principal
+        self._stored: StoredSecret | None = plan.estate.secrets_of.get(principal.id)
+        self._record = record or self._forgotten()
+        self._current = current_credential(self._principal, self._known, self._stored, self._traits, self._rules, self._now)
+
+    def item(self) -> PlanItem | None:
+        record = self._record
+        if record is not None and record.phase in OPEN:
+            return self._carried_on(record)
+        reasons = self._reasons()
+        if record is not None and record.phase is Phase.SOAKING and any_live(record.old, self._known, self._now):
+            return self._beside_old(record, reasons)
+        late = self._carried_on(record) if record is not None and record.phase is Phase.SOAKING else None
+        if late is not None and late.waves and not _BY_TIME & set(reasons):
+            return late
+        if not reasons or not sees_secrets_of(self._estate, self._principal):
+            return None
+        if reasons == (Reason.OUT_OF_STEP,) and self._stored is not None:
+            return self._worth_while(self._in_step(self._stored))
+        return self._worth_while(self._anew(reasons))
+
+    # --- the cases ------------------------------------------------------------------------------------------------
+
+    def _carried_on(self, record: RotationRecord) -> PlanItem | None:
+        groups = self._estate.consumers.get(self._principal, ())
+        if not groups and (not sees_consumers(self._estate) or self._known is None):
+            # Whose groups could not be seen cannot be verified; whose principal is gone needs nothing any more.
+            return None
+        item = self._decided((Reason.UNFINISHED,), self._plan.target(record), record.rotation, record.old, record.slot)
+        item = replace(item, replaces=record.replaces)
+        leases = self._traits.overlap is Overlap.LEASES
+        # A lease does not wait for a person: the others' run out within hours. So it goes on, behind the group that failed.
+        if record.phase is Phase.HELD and not self._plan.force and not item.held and not leases:
+            return replace(
+                item,
+                held=record.held or "held by an earlier run",
+                advice=f"Mend the cause, then take it up again: rotator rotate --only '{self._principal.id}' --force",
+            )
+        return item
+
+    def _beside_old(self, record: RotationRecord, reasons: tuple[Reason, ...]) -> PlanItem | None:
+        """Decide while an old secret still lives for groups that could not be moved: a third needs a place of its own."""
+        due = bool(_BY_TIME & set(reasons))
+        if due and self._traits.overlap is Overlap.MANY:
+            # The next rotation takes the old secrets over, and ends them all when nobody stores one any more.
+            item = self._anew(reasons)
+            return self._worth_while(replace(item, old=tuple(dict.fromkeys((*item.old, *record.old)))))
+        late = self._carried_on(record)
+        if late is not None and late.waves:
+            return late
+        if not due or late is None:
+            return None
+        names = ", ".join(group.name for group in waiting_for(self._estate, self._plan.target(record)))
+        return replace(
+            late,
+            reasons=reasons,
+            held=f"it is due, but both passwords are in use: the old one is still stored in {names or 'its soak'}",
+            advice="Start or redeploy these groups so that they can be moved, or delete them, before the new password ends too.",
+        )
+
+    def _in_step(self, stored: StoredSecret) -> PlanItem:
+        """Give groups that store another lease the one that the vault holds; nobody else restarts, and none is made."""
+        mark = stored.tags.get(TAG_ROTATION, "")
+        rotation = rotation_of(mark)
+        if mark != mark_of(rotation, stored.tags.get(TAG_HANDLE, "")):
+            return self._anew((Reason.OUT_OF_STEP,))
+        target = Target(principal=self._principal, mark=mark, secret_name=stored.name, vault=self._plan.vault)
+        return self._decided((Reason.OUT_OF_STEP,), target, rotation, (), "")
+
+    def _anew(self, reasons: tuple[Reason, ...]) -> PlanItem:
+        replaced = (self._current.credential.handle.id,) if self._current.credential else ()
+        old = () if self._traits.overlap is Overlap.LEASES else replaced
+        name = self._stored.name if self._stored else name_of(self._principal, self._rules)
+        target = Target(principal=self._principal, mark="", secret_name=name, vault=self._plan.vault)
+        return self._decided(reasons, target, marker_of(self._principal, replaced), old, None)
+
+    # --- what they are decided from -------------------------------------------------------------------------------
+
+    def _forgotten(self) -> RotationRecord | None:
+        """Find a rotation whose own record is gone by what the consumers' secret says, while its old secret still lives."""
+        found = read_promoted(self._stored) if self._stored else None
+        if found is None or not any_live(found.old, self._known, self._now):
+            return None
+        return found
+
+    def _reasons(self) -> tuple[Reason, ...]:
+        reasons = reasons_of(self._current, self._traits, self._rules, self._principal, self._now)
+        if not reasons and self._out_of_step():
+            reasons = (Reason.OUT_OF_STEP,)
+        return reasons or ((Reason.REQUESTED,) if self._plan.force else ())
+
+    def _out_of_step(self) -> bool:
+        """Whether a running group stores a lease that is not shown to be the vault's.
+
+        Leases cannot be listed, so a stored one that the vault does not know of ends without anybody having been told.
+        """
+        if self._traits.overlap is not Overlap.LEASES or self._stored is None:
+            return False
+        mark = self._stored.tags.get(TAG_ROTATION, "")
+        target = Target(principal=self._principal, mark=mark, secret_name=self._stored.name, vault=self._plan.vault)
+        groups = self._estate.consumers.get(self._principal, ())
+        consumers = (consumer_of(group, target, self._estate, self._traits, self._rules) for group in groups)
+        return any(one.action is Action.REDEPLOY for one in consumers)
+
+    def _decided(
+        self, reasons: tuple[Reason, ...], target: Target, rotation: str, old: tuple[str, ...], slot: str | None
+    ) -> PlanItem:
+        """Write the item down; `slot` is None where a free one must be found."""
+        held, advice = self._standing_in_the_way(target.secret_name)
+        if slot is None and self._traits.overlap is Overlap.TWO_SLOTS and not held and self._known is not None:
+            told = self._rules.slots.get(self._principal.id, "")
+            try:
+                slot = free_slot(self._principal.id, self._known.credentials or (), self._current, told, self._now)
+            except Held as error:
+                held, advice = error.message, error.advice
+        groups = self._estate.consumers.get(self._principal, ())
+        consumers = tuple(consumer_of(group, target, self._estate, self._traits, self._rules) for group in groups)
+        moving = [one.group for one in consumers if one.action in {Action.REDEPLOY, Action.RESTART}]
+        return PlanItem(
+            rotation=rotation,
+            principal=self._principal,
+            reasons=reasons,
+            secret_name=target.secret_name,
+            slot=slot or "",
+            ttl=None if self._traits.lease_ttl else self._rules.ttl_of(self._principal.kind),
+            old=old,
+            consumers=consumers,
+            waves=waves_of(moving, self._rules.canaries, self._rules.wave_growth),
+            due_at=due_at(self._current, self._rules, self._principal),
+            expires_at=self._current.credential.expires_at if self._current.credential else None,
+            replaces=_in_slot(self._known, slot or ""),
+            held=held,
+            advice=advice,
+        )
+
+    def _worth_while(self, item: PlanItem) -> PlanItem | None:
+        """Drop an item that could move no group, and hold it when a group waits for a person.
+
+        A secret that nobody can be given would only age in the vault, and fill a slot.
+        """
+        stuck = [one for one in item.consumers if one.action is Action.HOLD]
+        reads_vault = any(one.action is Action.LEAVE and not one.inline for one in item.consumers)
+        if item.waves or item.held or reads_vault:
+            return item
+        if not stuck:
+            return None
+        return replace(
+            item,
+            held=f"none of its groups can be moved: {stuck[0].group.name}: {stuck[0].why}",
+            advice=f"Put what is missing into the vault: {', '.join(stuck[0].missing)}" if stuck[0].missing else stuck[0].why,
+        )
+
+    def _standing_in_the_way(self, secret_name: str) -> tuple[str, str]:
+        who = self._principal.id
+        claims = sorted(one.name for one in self._plan.names.values() if _claims(one, who))
+        if len(claims) > 1:
+            return (
+                f"the vault secrets {' and '.join(claims)} both say that they hold {who}",
+                f"Remove the tag {TAG_PRINCIPAL} from the one that its groups do not use.",
+            )
+        stranger = stranger_in(self._principal, secret_name, self._plan.names, self._rules)
+        if stranger:
+            return (
+                f"the vault's secret {stranger} is not {who}'s, and would be overwritten",
+                f"If it is meant to be, tag it {TAG_PRINCIPAL}={who}; otherwise choose a name: rotation.secret_names",
+            )
+        if self._traits.overlap is Overlap.LEASES:
+            return "", ""
+        if not sees_secrets_of(self._estate, self._principal):
+            return f"{who} could not be read", "See what could not be read at the top of the audit."
+        if self._known is None:
+            return (
+                f"{who} does not exist where its groups log in",
+                "Create it again under this name, or give the groups another credential.",
+            )
+        if self._known.enabled is False:
+            return (
+                f"{who} is disabled: a new secret would not work either",
+                "Enable it, or give the groups another credential.",
+            )
+        return "", ""
+
+
+def _claims(stored: StoredSecret, principal: str) -> bool:
+    return stored.tags.get(TAG_PRINCIPAL) == principal and not stored.name.endswith(STAGED_SUFFIX)
+
+
+def _in_slot(known: PrincipalRecord | None, slot: str) -> str:
+    listed = known.credentials or () if known and slot else ()
+    return next((one.handle.id for one in listed if one.handle.slot == slot), "")

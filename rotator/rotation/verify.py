@@ -1,0 +1,108 @@
+"""The second and third phases: the staged secret is tried for real, and promoted to what consumers read."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from rotator.model.credential import Credential, Handle
+from rotator.model.errors import Held, NotFound, VerificationFailed
+from rotator.model.estate import TAG_HANDLE, TAG_ROTATION
+from rotator.model.image import ImageReference
+from rotator.model.rotation import Phase, PlanItem
+from rotator.model.secret import Secret
+from rotator.ports import RegistryDriver
+from rotator.rotation.context import Context, looking
+from rotator.rotation.record import RotationRecord, promoted_tags
+
+_PROMOTED = {Phase.PROMOTED, Phase.CUTOVER, Phase.SOAKING, Phase.DONE}
+_RETRY_PAUSE = timedelta(seconds=5)
+
+
+def verify(context: Context, item: PlanItem, record: RotationRecord) -> tuple[str, ...]:
+    """Pull every image of the consumers with the new secret, several times in a row over fresh connections.
+
+    New secrets take from seconds (Entra) to a minute (ACR) to reach every replica, so a refusal is tried again until the
+    kind's limit has passed. Returns the images that do not exist: their groups could not start with any credential.
+    Raises VerificationFailed.
+    """
+    driver = context.driver(item.principal)
+    images = tuple(ImageReference.parse(text) for text in sorted({text for one in item.consumers for text in one.images}))
+    secret = value_of(context, record)
+    credential = credential_of(item, record)
+    traits = driver.traits
+    context.clock.sleep(traits.propagation)
+    deadline = context.clock.now() + traits.propagation_limit
+    missing: set[ImageReference] = set()
+    in_a_row = 0
+    while in_a_row < context.rules.verify_pulls:
+        try:
+            missing |= pull_all(driver, credential, secret, [one for one in images if one not in missing])
+            in_a_row += 1
+        except VerificationFailed as error:
+            in_a_row = 0
+            if context.clock.now() >= deadline:
+                context.tell(item.rotation, item.principal, "verify", error=error)
+                raise
+            context.clock.sleep(_RETRY_PAUSE)
+    if images and len(missing) == len(images):
+        raise VerificationFailed(f"{item.principal.id}: none of its images exists any more, so nothing proves the new secret")
+    if record.phase is Phase.STAGED:
+        context.save(replace(record, phase=Phase.VERIFIED))
+    context.tell(item.rotation, item.principal, "verify", f"pulled {len(images) - len(missing)} images {in_a_row} times")
+    return tuple(str(image) for image in sorted(missing))
+
+
+def promote(context: Context, item: PlanItem, record: RotationRecord) -> RotationRecord:
+    """Make the verified secret the version that consumers read, then switch the staged copy off.
+
+    Raises Held when another rotation has begun meanwhile: a journal may come back long after others finished its work.
+    """
+    latest = context.record(record.staged_name)
+    if latest is not None and latest.rotation != record.rotation:
+        raise Held(f"{item.principal.id}: another rotation, {latest.rotation}, has begun since; nothing was promoted")
+
+    def write() -> None:
+        current = context.vault.look(record.secret_name)
+        if current is None or not current.enabled or current.tags.get(TAG_HANDLE) != record.handle:
+            secret = context.vault.read(record.staged_name, record.version)
+            context.vault.write(record.secret_name, secret, tags=promoted_tags(record), expires_at=record.expires_at)
+        elif current.tags.get(TAG_ROTATION) != record.mark:
+            context.vault.annotate(record.secret_name, current.version, tags=promoted_tags(record))
+
+    looking(context, write)
+    promoted = replace(record, phase=record.phase if record.phase in _PROMOTED else Phase.PROMOTED)
+    context.save(promoted, enabled=False)
+    context.tell(item.rotation, item.principal, "promote", f"{record.secret_name} now holds {record.handle}")
+    return promoted
+
+
+def value_of(context: Context, record: RotationRecord) -> Secret:
+    """Return the value of a rotation's secret: from the consumers' secret once it is there, until then from the staged one."""
+    if record.phase in _PROMOTED or record.phase is Phase.HELD:
+        promoted = context.version_of(record.secret_name, {record.handle})
+        if promoted is not None:
+            return context.vault.read(record.secret_name, promoted.version)
+    return context.vault.read(record.staged_name, record.version)
+
+
+def credential_of(item: PlanItem, record: RotationRecord) -> Credential:
+    """Return what is known about a rotation's secret."""
+    return Credential(
+        handle=Handle(principal=item.principal, id=record.handle, slot=record.slot, marker=item.rotation),
+        username=record.username or item.principal.name,
+        issued_at=record.issued_at,
+        expires_at=record.expires_at,
+    )
+
+
+def pull_all(
+    driver: RegistryDriver, credential: Credential, secret: Secret, images: Sequence[ImageReference]
+) -> set[ImageReference]:
+    """Try each image once; returns those that do not exist. Raises VerificationFailed at the first that may not be pulled."""
+    missing = set()
+    for image in images:
+        try:
+            driver.verify(credential, secret, [image])
+        except NotFound:
+            missing.add(image)
+    return missing

@@ -1,0 +1,64 @@
+"""The company of the demonstration: its subscriptions, resource groups and registries."""
+
+from rotator.sandbox.clouds.arm.records import Identity, ResourceGroup
+from rotator.sandbox.estates.builder import Builder
+from rotator.sandbox.estates.documents import Secret, container
+from rotator.sandbox.world import World
+
+_PLATFORM = (
+    "platform/web", "platform/api", "platform/worker", "platform/gateway", "platform/batch", "shared/envoy",
+    "shared/fluentbit", "shared/migrate", "payments/ledger", "payments/gateway", "payments/fraud", "payments/billing",
+    "payments/invoices", "payments/reports", "payments/sealed",
+)  # fmt: skip
+
+
+class Contoso:
+    """What the teams share. `build` plants; the rest is what they plant upon."""
+
+    def __init__(self, world: World) -> None:
+        build = self.build = Builder(world, "demo")
+        self.world = world
+        self.first, self.second = build.subscription("Contoso Platform"), build.subscription("Contoso Data")
+        arm = world.arm
+        self.home = arm.add_resource_group(self.first, "rg-rotator", "westeurope")
+        self.platform = arm.add_resource_group(self.first, "rg-platform-prod", "westeurope")
+        self.payments = arm.add_resource_group(self.first, "rg-payments-prod", "northeurope")
+        self.data = arm.add_resource_group(self.second, "rg-data-prod", "westeurope")
+        self.tools = arm.add_resource_group(self.second, "rg-tools", "westeurope")
+        build.vault(self.home)
+        log = self.workspace = build.workspace(self.home, "law-contoso")
+        self.main = build.registry(self.platform, "contosoplatform", _PLATFORM, workspace=log)
+        repositories = ("data/etl", "data/reports", "data/ingest")
+        self.lake = build.registry(self.data, "contosodata", repositories, form="middle", label="TenantReuse", workspace=log)
+        self.ml = build.registry(self.data, "contosoml", ("ml/train", "ml/serve"), abac=True, workspace=log)
+        self.legacy = build.registry(
+            self.tools, "contosolegacy", ("legacy/portal", "legacy/crm"), form="short", admin=True, workspace=log
+        )
+        self.others = self._other_parties()
+
+    def _other_parties(self) -> dict[str, Secret]:
+        """Add the registries of other parties: the credential of each by its host."""
+        text, build = self.world.text, self.build
+        build.plain("mcr.microsoft.com", "bearer", {}, (), realm="https://mcr.microsoft.com/token", service="mcr", public=("*",))
+        rows = (
+            # host, user, password, repository, where tokens come from, the service's name
+            ("docker.io", "contoso", f"dckr_pat_{text(27)}", "contoso/toolbox", "auth.docker.io/token", "registry.docker.io"),
+            ("ghcr.io", "contoso-bot", f"ghp_{text(36)}", "contoso/agent", "ghcr.io/token", "ghcr.io"),
+            ("registry.gitlab.com", "gitlab+deploy-token-4711", f"gldt-{text(20)}", "contoso/tools/runner",
+             "gitlab.com/jwt/auth", "container_registry"),
+            ("quay.io", "contoso+puller", text(64), "contoso/exporter", "quay.io/v2/auth", "quay.io"),
+        )  # fmt: skip
+        found = {}
+        for host, user, password, repository, realm, service in rows:
+            public = ("library/*",) if host == "docker.io" else ()
+            planted = build.plain(
+                host, "bearer", {user: password}, (repository,), realm=f"https://{realm}", service=service, public=public
+            )
+            found[host] = planted[user]
+        found["registry.contoso.dev"] = build.plain("registry.contoso.dev", "basic", {"ci": text(24)}, ("ops/cron",))["ci"]
+        return found
+
+    def identity_group(self, name: str, home: ResourceGroup, identity: Identity, image: str, server: str) -> None:
+        """Add a group that pulls with a managed identity."""
+        entry = {"server": server, "identity": identity.id.replace("resourcegroups", "resourceGroups")}
+        self.build.group(home, name, [container("main", image)], identities=[identity], credentials=[entry])

@@ -1,0 +1,176 @@
+"""The service's parts: cron as operators know it, runs that never overlap or die, and a page that changes nothing."""
+
+import asyncio
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import cast
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from rotator.application import Application
+from rotator.config import Schedule
+from rotator.model.errors import ConfigError, Unavailable
+from rotator.model.estate import Estate
+from rotator.model.policy import Audit
+from rotator.model.rotation import Plan
+from rotator.service import web
+from rotator.service.run import Run, look, run_once
+from rotator.service.scheduler import Scheduler, _trigger
+from rotator.telemetry.metrics import Metrics
+from tests import reportsample as sample
+from tests.fakes import FakeClock
+
+MONDAY = datetime(2026, 11, 2, tzinfo=UTC)
+RUN = Run(estate=sample.estate(), audit=sample.audit(), plan=sample.plan(), outcomes=sample.outcomes())
+
+
+class Stand:
+    """Answers as an application does, without clouds."""
+
+    def __init__(self, failure: Exception | None = None) -> None:
+        self.clock = FakeClock(sample.NOW)
+        self.metrics = Metrics()
+        self.failure = failure
+        self.rotated = 0
+
+    def audit(self) -> tuple[Estate, Audit]:
+        if self.failure:
+            raise self.failure
+        return sample.estate(), sample.audit()
+
+    def plan(self, estate: Estate) -> Plan:
+        return sample.plan()
+
+    def rotate(self, plan: Plan, progress: object = None) -> tuple[object, ...]:
+        self.rotated += 1
+        return sample.outcomes()
+
+
+def application(stand: Stand) -> Application:
+    return cast("Application", stand)
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    {
+        "cron's 0 is Sunday": ("30 4 * * 0", "2026-11-08T04:30"),
+        "so is 7": ("30 4 * * 7", "2026-11-08T04:30"),
+        "1 is Monday": ("30 4 * * 1", "2026-11-02T04:30"),
+        "a range of days": ("0 1 * * 2-4", "2026-11-03T01:00"),
+        "a list of days": ("0 1 * * 5,0", "2026-11-06T01:00"),
+        "a name": ("0 1 * * sat", "2026-11-07T01:00"),
+        "every day": ("23 2 * * *", "2026-11-02T02:23"),
+        "a step": ("*/10 * * * *", "2026-11-02T00:00"),
+    }.values(),
+)
+def test_cron_expressions_mean_what_cron_says(expression: str, expected: str) -> None:
+    fires_at = _trigger("audit", expression, 0).get_next_fire_time(None, MONDAY)
+    assert f"{fires_at:%Y-%m-%dT%H:%M}" == expected
+
+
+@pytest.mark.parametrize("expression", ["", "daily", "61 * * * *", "* * * *", "0 0 * * 6-2", "0 0 * * 9"])
+def test_what_is_no_cron_expression_is_refused(expression: str) -> None:
+    with pytest.raises(ConfigError, match=r"schedule\.audit"):
+        _trigger("audit", expression, 0)
+
+
+def test_a_run_that_fails_leaves_the_scheduler_alive() -> None:
+    seen: list[Run] = []
+    stand = Stand(Unavailable("the cloud is away", api="arm", operation="list"))
+    scheduler = Scheduler(application(stand), Schedule(), seen=seen.append)
+    scheduler.audit()
+    stand.failure = ValueError("a bug")
+    scheduler.rotate()
+    stand.failure = None
+    scheduler.audit()
+    assert len(seen) == 1
+
+
+def test_the_first_audit_is_made_at_once_and_the_rest_on_schedule() -> None:
+    audited = threading.Event()
+    scheduler = Scheduler(application(Stand()), Schedule(), seen=lambda _: audited.set())
+    scheduler.start()
+    try:
+        assert audited.wait(10)
+        assert set(scheduler.next_runs) == {"audit", "rotate"}
+    finally:
+        scheduler.stop()
+
+
+def test_a_run_looks_again_after_it_has_done_something() -> None:
+    stand = Stand()
+    done = run_once(application(stand))
+    assert stand.rotated == 1
+    assert done.undone  # one rotation was held
+    value = stand.metrics.registry.get_sample_value("rotator_run_last_completion_timestamp_seconds", {"mode": "rotate"})
+    assert value == sample.NOW.timestamp()
+
+
+def test_an_audit_that_did_not_see_everything_is_no_success() -> None:
+    stand = Stand()
+    look(application(stand))
+    assert "rotator_run_last_success_timestamp_seconds{" not in stand.metrics.text()
+
+
+@dataclass
+class Browser:
+    """Asks the web application without a port."""
+
+    app: FastAPI
+
+    def get(self, path: str) -> httpx.Response:
+        return self.ask("GET", path)
+
+    def post(self, path: str) -> httpx.Response:
+        return self.ask("POST", path)
+
+    def ask(self, method: str, path: str) -> httpx.Response:
+        async def asked() -> httpx.Response:
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(app=self.app), base_url="http://rotator") as client:
+                return await client.request(method, path)
+
+        return asyncio.run(asked())
+
+
+def client(last: web.LastRun) -> Browser:
+    return Browser(web.build(Metrics(), last, lambda: {"audit": "soon"}, ready=lambda: last.get() is not None))
+
+
+def test_before_the_first_audit_the_service_lives_but_is_not_ready() -> None:
+    browser = client(web.LastRun())
+    assert browser.get("/healthz").status_code == 200
+    assert browser.get("/readyz").status_code == 503
+    assert "first audit" in browser.get("/").text
+    assert browser.get("/api/status").json()["last_run"] is None
+
+
+def test_the_page_and_the_status_show_the_last_run() -> None:
+    last = web.LastRun()
+    last.put(RUN)
+    browser = client(last)
+    assert browser.get("/readyz").status_code == 200
+    assert "could not be read" in browser.get("/").text
+    status = browser.get("/api/status").json()
+    assert status["last_run"]["summary"]["held"] == 1
+    assert status["next_runs"] == {"audit": "soon"}
+
+
+def test_metrics_are_served_in_prometheus_format() -> None:
+    answer = client(web.LastRun()).get("/metrics")
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert "rotator_build_info{" in answer.text
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics", "/api/status", "/healthz"])
+def test_nothing_can_be_changed_or_framed(path: str) -> None:
+    browser = client(web.LastRun())
+    assert browser.post(path).status_code == 405
+    assert browser.get(path).headers["x-frame-options"] == "DENY"
+
+
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/redoc", "/nothing"])
+def test_nothing_else_is_served(path: str) -> None:
+    assert client(web.LastRun()).get(path).status_code == 404
