@@ -29,7 +29,6 @@ from rotator.clients.graph import Graph
 from rotator.clients.logs import Logs
 from rotator.clients.network import Network
 from rotator.clients.pulls import PullProbe
-from rotator.config import RotationSettings, Settings
 from rotator.drivers import Dependencies, build_drivers
 from rotator.history.record import History
 from rotator.inventory.classify import KnownHosts
@@ -42,6 +41,7 @@ from rotator.ports import Clock, Observer
 from rotator.rotation.context import Context
 from rotator.rotation.durable import Journal
 from rotator.rotation.rules import Rules
+from rotator.settings import RotationSettings, Settings
 from rotator.telemetry.metrics import Metrics
 
 

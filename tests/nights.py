@@ -26,8 +26,6 @@ RULES = Rules(
     secret_names={principal.id: name for principal, name in SECRETS.items()},
 )
 NIGHT = timedelta(hours=24, minutes=1)
-# Leases live for twelve hours, so who uses them runs every four.
-STEP = {Overlap.TWO_SLOTS: NIGHT, Overlap.MANY: NIGHT, Overlap.LEASES: timedelta(hours=4)}
 
 
 @dataclass

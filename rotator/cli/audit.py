@@ -38,5 +38,6 @@ def audit(
         if seen.estate.unread:
             console.print(tables.unread(seen.estate.unread))
         console.print(tables.findings(seen.audit, tables.names(seen.estate), None if everything else SHOWN))
+        console.print()
         console.print(tables.audit_line(seen.estate, seen.audit))
     raise typer.Exit(of_audit(seen.estate, seen.audit, fail_on))

@@ -10,7 +10,7 @@ from rotator.cli.options import Config, Json, Level, LogLevel
 if TYPE_CHECKING:
     from rotator.audit.policies import Rule
     from rotator.audit.waivers import Waivers
-    from rotator.config import Settings
+    from rotator.settings import Settings
 
 app = typer.Typer(help="Check the configuration, or print its schema.", no_args_is_help=True)
 

@@ -50,7 +50,7 @@ def clock(*, advance: Advance = None, directory: Directory = Path(".rotator-sand
         try:
             seconds = parse_duration(advance).total_seconds()
         except ValueError as error:
-            raise typer.BadParameter(str(error), param_hint="--advance") from None
+            raise ConfigError(f"--advance {advance}: {error}", advice="For example: --advance 2h") from None
         control.post("/clock/advance", content=json.dumps({"seconds": seconds}).encode())
     now = datetime.fromisoformat(str(control.get("/clock")["now"]))
     if as_json:

@@ -70,6 +70,7 @@ def _story(application: "Application", console: "Console") -> "list[Run]":
     seen = look(application)
     _heading(console, "Audit")
     console.print(tables.findings(seen.audit, tables.names(seen.estate), SHOWN))
+    console.print()
     console.print(tables.audit_line(seen.estate, seen.audit))
     _heading(console, "Plan")
     console.print(tables.plan(seen.plan, tables.names(seen.estate), seen.estate.observed_at, SHOWN))
@@ -79,6 +80,7 @@ def _story(application: "Application", console: "Console") -> "list[Run]":
     runs += soaked(application, runs[0], console, quiet=console.quiet)
     _heading(console, "Audit again")
     console.print(tables.changes(seen.audit, runs[-1].audit))
+    console.print()
     console.print(tables.audit_line(runs[-1].estate, runs[-1].audit))
     return runs
 

@@ -34,47 +34,89 @@ class Heading:
 
 
 class Listing:
-    """A list with column names, or with headings in between. Columns are as wide as their content.
+    """A list under column names, or in sections under headings. Columns are as wide as their content.
 
-    Where that is too much, the widest columns give way, all to the same width, and fold.
+    Where that is too much, the widest columns of a list give way, all to the same width, and fold; in a section the last cell
+    of every row goes below it.
     """
 
     def __init__(self, rows: Sequence[Row | Heading], names: Sequence[str] = ()) -> None:
         self._rows = rows
-        self._names = names
+        self._names = tuple(Text(name, style="dim") for name in names)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the lines."""
         del console
-        headed = any(isinstance(row, Heading) for row in self._rows)
-        left = _LEFT + 2 * headed
-        widths = self._widths(options.max_width - left)
-        mark = max((row.mark.cell_len for row in self._rows if isinstance(row, Heading)), default=0)
+        room = options.max_width - 2 * _LEFT
         if self._names:
-            yield Padding(_line([Text(name, style="dim") for name in self._names], widths), (0, 0, 0, left), expand=False)
-            yield Padding(Text("─" * (options.max_width - 2 * _LEFT), style="dim"), (0, 0, 0, _LEFT), expand=False)
-        for row in self._rows:
-            if isinstance(row, Heading):
-                rest = options.max_width - _LEFT - mark - _GAP
-                yield Padding(_line([row.mark, row.text], [mark, rest]), (0, 0, 0, _LEFT), expand=False)
-            else:
-                yield from _shown(row, widths, left)
+            widths = _widths([self._names, *_cells(self._rows)], room)
+            yield _at(_LEFT, _line(self._names, widths))
+            yield _at(_LEFT, Text("─" * room, style="dim"))
+            for row in _only_rows(self._rows):
+                yield from _shown(row, widths, _LEFT)
+        else:
+            mark = max((row.mark.cell_len for row in self._rows if isinstance(row, Heading)), default=0)
+            for heading, rows in _sections(self._rows):
+                if heading:
+                    yield _at(_LEFT, _line((heading.mark, heading.text), (mark, room - mark - _GAP)))
+                yield from _section(rows, room, _LEFT + 2 * bool(heading))
 
-    def _widths(self, room: int) -> list[int]:
-        rows = [row.cells for row in self._rows if isinstance(row, Row)]
-        names = [Text(name) for name in self._names]
-        natural = [max(cell.cell_len for cell in column) for column in zip(*rows, *([names] if names else []), strict=True)]
-        room -= _GAP * (len(natural) - 1)
-        widest = max(natural, default=0)
-        while widest > _NARROWEST and sum(min(width, widest) for width in natural) > room:
-            widest -= 1
-        return [min(width, widest) for width in natural]
+
+def _sections(rows: Sequence[Row | Heading]) -> Iterator[tuple[Heading | None, list[Row]]]:
+    heading: Heading | None = None
+    found: list[Row] = []
+    for row in rows:
+        if isinstance(row, Row):
+            found.append(row)
+            continue
+        if heading or found:
+            yield heading, found
+        heading, found = row, []
+    yield heading, found
+
+
+def _section(rows: Sequence[Row], room: int, left: int) -> Iterator[RenderableType]:
+    room -= left - _LEFT
+    if any(len(row.cells) > 1 for row in rows) and _total(_natural(_cells(rows))) > room:
+        rows = [Row(cells=row.cells[:-1], below=(*row.cells[-1:], *row.below)) for row in rows]
+    widths = _widths(_cells(rows), room)
+    for row in rows:
+        yield from _shown(row, widths, left)
+
+
+def _only_rows(rows: Sequence[Row | Heading]) -> list[Row]:
+    return [row for row in rows if isinstance(row, Row)]
+
+
+def _cells(rows: Sequence[Row | Heading]) -> list[tuple[Text, ...]]:
+    return [row.cells for row in _only_rows(rows)]
+
+
+def _natural(rows: Sequence[Sequence[Text]]) -> list[int]:
+    return [max(cell.cell_len for cell in column) for column in zip(*rows, strict=True)]
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + _GAP * (len(widths) - 1)
+
+
+def _widths(rows: Sequence[Sequence[Text]], room: int) -> list[int]:
+    natural = _natural(rows)
+    widest = max(natural, default=0)
+    while widest > _NARROWEST and _total([min(width, widest) for width in natural]) > room:
+        widest -= 1
+    return [min(width, widest) for width in natural]
 
 
 def _shown(row: Row, widths: Sequence[int], left: int) -> Iterator[RenderableType]:
-    yield Padding(_line(row.cells, widths), (0, 0, 0, left), expand=False)
+    yield _at(left, _line(row.cells, widths))
     for text in row.below:
-        yield Padding(text, (0, 0, 0, left + 2), expand=False)
+        if text:
+            yield _at(left + 2, text)
+
+
+def _at(left: int, thing: RenderableType) -> Padding:
+    return Padding(thing, (0, 0, 0, left), expand=False)
 
 
 def _line(cells: Sequence[Text], widths: Sequence[int]) -> Table:

@@ -1,6 +1,6 @@
 """What a rotation is doing, while it does it: a few calm lines on a terminal, one plain line an event elsewhere."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import RLock
@@ -10,9 +10,9 @@ from typing import Self
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
 from rich.spinner import Spinner
+from rich.table import Column, Table
 from rich.text import Text
 
-from rotator.cli.listing import Listing, Row
 from rotator.model.arm import ArmId
 from rotator.model.rotation import Plan, RotationEvent
 from rotator.report.words import called, count, lasting, place
@@ -78,7 +78,7 @@ class RotationProgress:
             running = [one for one in self._courses.values() if one.started_at is not None and not one.ended]
             lines: list[RenderableType] = [self._sums(len(running))]
             if running:
-                lines.append(Listing([self._row(one) for one in running[:_SHOWN]]))
+                lines.append(self._rows(running[:_SHOWN]))
             if len(running) > _SHOWN:
                 lines.append(Text(f"   and {len(running) - _SHOWN} more", style="dim"))
         yield Group(*lines)
@@ -98,17 +98,27 @@ class RotationProgress:
     def _sums(self, running: int) -> Text:
         courses = self._courses.values()
         ended, groups = sum(1 for one in courses if one.ended), sum(one.groups for one in courses)
-        parts = [f"{ended} of {count(len(courses), 'rotation')} done", f"{running} under way"]
-        if groups:
-            parts.append(f"{sum(len(one.moved) for one in courses)} of {count(groups, 'group')} moved")
+        if not courses:
+            said = "waiting for the end of the soak"
+        elif ended == len(courses):
+            said = "all done, looking again"
+        else:
+            said = f"{ended} of {count(len(courses), 'rotation')} done, {running} under way"
+            said += f", {sum(len(one.moved) for one in courses)} of {count(groups, 'group')} moved" if groups else ""
         spinner = self._spinner.render(self._console.get_time())
-        return Text.assemble(" ", spinner if isinstance(spinner, Text) else "", " ", ", ".join(parts))
+        return Text.assemble(" ", spinner if isinstance(spinner, Text) else "", " ", said)
 
-    def _row(self, course: _Course) -> Row:
-        moved = f"{len(course.moved)}/{count(course.groups, 'group')}" if course.groups else ""
-        cells = (course.name, course.doing, moved, lasting(self._lasted(course)), course.about)
-        styles = ("bold", "", "", "", "dim")
-        return Row(cells=tuple(Text(cell, style=style) for cell, style in zip(cells, styles, strict=True)))
+    def _rows(self, running: Sequence[_Course]) -> Table:
+        """Return the rows in columns that stay where they are while rotations come and go."""
+        names = max(len(one.name) for one in self._courses.values())
+        grid = Table.grid(
+            Column(width=1), Column(width=names), Column(width=21), Column(width=12), Column(width=7), padding=(0, 1)
+        )
+        grid.add_column(no_wrap=True, overflow="ellipsis", style="dim")
+        for one in running:
+            moved = f"{len(one.moved)}/{count(one.groups, 'group')}" if one.groups else ""
+            grid.add_row("", Text(one.name, style="bold"), one.doing, moved, lasting(self._lasted(one)), one.about)
+        return grid
 
     def _lasted(self, course: _Course) -> timedelta:
         """Return how long a rotation has run: by the events' clock, carried on from the last event by the terminal's."""

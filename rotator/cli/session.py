@@ -10,7 +10,7 @@ from rotator.cli.options import Level
 
 if TYPE_CHECKING:
     from rotator.application import Application
-    from rotator.config import Settings
+    from rotator.settings import Settings
 
 DEFAULT_FILE = Path("rotator.yaml")
 
@@ -20,7 +20,8 @@ def settings_of(config: Path | None, given: Mapping[str, str] | None = None) -> 
 
     `given` replaces the environment.
     """
-    from rotator.config import ENVIRONMENT_PREFIX, environment, load
+    from rotator.config import environment, load
+    from rotator.settings import ENVIRONMENT_PREFIX
 
     if config is None and not DEFAULT_FILE.exists() and f"{ENVIRONMENT_PREFIX}TENANT_ID" in environment():
         return load(None, given)

@@ -101,7 +101,7 @@ def findings(audit: Audit, known: Mapping[str, str], most: int | None) -> Render
 
 def _policy(finding: Finding, number: int) -> Heading:
     severity = Text(finding.severity.value, style=_COLOURS[finding.severity])
-    times = f" ×{number}" if number > 1 else ""
+    times = f" ({number})" if number > 1 else ""
     return Heading(mark=severity, text=Text.assemble((finding.title, "bold"), times, (f"  {finding.policy}", "dim")))
 
 
@@ -245,8 +245,8 @@ def history(entries: Iterable[Entry], known: Mapping[str, str]) -> Listing:
     for entry in entries:
         name, kind = subject(entry.subject, known) if entry.subject else ("", "")
         about = ", ".join(text for text in (name, kind) if text)
-        cells = (Text(instant(entry.at)), Text(entry.what), Text(entry.result.replace("_", " ")), Text(about))
-        rows.append(Row(cells=cells, below=(Text(entry.detail, style="dim"),) if entry.detail else ()))
+        cells = (Text(instant(entry.at)), Text(entry.what), Text(entry.result.replace("_", " ")), Text(about or entry.detail))
+        rows.append(Row(cells=cells, below=below(entry.detail if about else "")))
     return Listing(rows, ("when (UTC)", "what", "result", "about"))
 
 

@@ -151,9 +151,12 @@ def _usable(context: Context, item: PlanItem, found: RotationRecord, live: Seque
     """
     if found.phase is Phase.INTENT or not found.handle:
         return False
-    if found.expires_at is not None and found.expires_at <= context.clock.now():
+    leases = context.driver(item.principal).traits.overlap is Overlap.LEASES
+    # A lease that was made hours ago for a rotation that then got stuck would run out before the next run.
+    margin = context.rules.renew_before_of(item.principal.kind) if leases else timedelta(0)
+    if found.expires_at is not None and found.expires_at - margin <= context.clock.now():
         return False
-    if context.driver(item.principal).traits.overlap is Overlap.LEASES or any(one.handle.id == found.handle for one in live):
+    if leases or any(one.handle.id == found.handle for one in live):
         return True
     return found.phase not in {Phase.STAGED, Phase.VERIFIED} and _still_pulls(context, item, found)
 

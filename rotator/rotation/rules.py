@@ -9,7 +9,7 @@ from rotator.model.credential import PrincipalKind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """When credentials are due and how carefully they are replaced; `rotator.config.RotationSettings` says what each means."""
+    """When credentials are due and how carefully they are replaced; `rotator.settings.RotationSettings` says what each means."""
 
     default_ttl: timedelta = timedelta(days=90)
     ttl: Mapping[PrincipalKind, timedelta] = field(default_factory=dict)

@@ -10,9 +10,9 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 
 from rotator.application import Application
-from rotator.config import Schedule
 from rotator.model.errors import ConfigError, RotatorError
 from rotator.service.run import Run, look, run_once
+from rotator.settings import Schedule
 
 log = structlog.get_logger(__name__)
 

@@ -6,9 +6,9 @@ import structlog
 import uvicorn
 
 from rotator.application import Application
-from rotator.config import Settings
 from rotator.service.scheduler import Scheduler
 from rotator.service.web import LastRun, build
+from rotator.settings import Settings
 
 log = structlog.get_logger(__name__)
 

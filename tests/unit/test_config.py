@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rotator import config
+from rotator import config, settings
 from rotator.configtext import parse_duration, write_duration
 from rotator.model.credential import PrincipalKind
 from rotator.model.errors import ConfigError
@@ -39,17 +39,17 @@ def blocks() -> list[str]:
 
 @pytest.mark.parametrize("block", blocks(), ids=["the least", "everything"])
 def test_the_documented_examples_load_and_keep_the_published_schema(tmp_path: Path, block: str) -> None:
-    settings = config.load(written(tmp_path, block), {})
-    assert str(settings.vault.url) == "https://example.vault.azure.net/"
+    loaded = config.load(written(tmp_path, block), {})
+    assert str(loaded.vault.url) == "https://example.vault.azure.net/"
     jsonschema.validate(json.loads(json.dumps(yaml.safe_load(block), default=str)), config.schema())
 
 
 def test_the_documentation_names_every_setting_with_its_default() -> None:
     documented = yaml.safe_load(blocks()[1])
-    for name, field in config.Settings.model_fields.items():
+    for name, field in settings.Settings.model_fields.items():
         assert name in documented
         inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, config.Section) and name != "endpoints_override":
+        if isinstance(inner, type) and issubclass(inner, settings.Section) and name != "endpoints_override":
             assert set(documented[name]) >= set(inner.model_fields) - {"endpoint_url"}, name
 
 
@@ -76,12 +76,12 @@ def test_a_wrong_file_gets_a_sentence_with_the_line(tmp_path: Path, text: str, s
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
-    settings = config.load(
+    loaded = config.load(
         written(tmp_path, LEAST), {"ROTATOR_ROTATION__SOAK": "48h", "ROTATOR_VAULT__URL": "https://b.vault.azure.net"}
     )
-    assert settings.rotation.soak == timedelta(days=2)
-    assert settings.vault.url.host == "b.vault.azure.net"
-    assert settings.rotation.renew_before[PrincipalKind.ECR] == timedelta(hours=6)
+    assert loaded.rotation.soak == timedelta(days=2)
+    assert loaded.vault.url.host == "b.vault.azure.net"
+    assert loaded.rotation.renew_before[PrincipalKind.ECR] == timedelta(hours=6)
 
 
 def test_an_unknown_variable_is_an_error_that_names_the_nearest(tmp_path: Path) -> None:

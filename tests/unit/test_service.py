@@ -11,7 +11,6 @@ import pytest
 from fastapi import FastAPI
 
 from rotator.application import Application
-from rotator.config import Schedule
 from rotator.model.errors import ConfigError, Unavailable
 from rotator.model.estate import Estate
 from rotator.model.policy import Audit
@@ -19,6 +18,7 @@ from rotator.model.rotation import Plan
 from rotator.service import web
 from rotator.service.run import Run, look, run_once
 from rotator.service.scheduler import Scheduler, _trigger
+from rotator.settings import Schedule
 from rotator.telemetry.metrics import Metrics
 from tests import reportsample as sample
 from tests.fakes import FakeClock

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from rotator.sandbox.clouds.graph.documents import directory_document, password_document
 from rotator.sandbox.clouds.graph.query import listing, select
 from rotator.sandbox.clouds.graph.records import (
     REPLICAS,
     Application,
     DirectoryObject,
     EntitySet,
-    PasswordCredential,
     ServicePrincipal,
     principal_key,
 )
@@ -47,51 +47,6 @@ _FILTERABLE: dict[EntitySet, tuple[str, ...]] = {
         "alternativeNames",
     ),
 }
-
-
-# --- documents ----------------------------------------------------------------------------------------------------
-
-
-def _password_document(password: PasswordCredential, *, reveal: bool = False) -> Document:
-    return {
-        "customKeyIdentifier": None,
-        "displayName": password.display_name,
-        "endDateTime": rfc3339(password.end_at),
-        "hint": password.hint,
-        "keyId": password.key_id,
-        "secretText": password.secret if reveal else None,
-        "startDateTime": rfc3339(password.start_at),
-    }
-
-
-def _document(world: "World", thing: DirectoryObject) -> Document:
-    shared: Document = {
-        "id": thing.object_id,
-        "deletedDateTime": None,
-        "appId": thing.app_id,
-        "displayName": thing.display_name,
-        "keyCredentials": [],
-        "passwordCredentials": [_password_document(password) for password in thing.passwords],
-        "tags": [],
-        "notes": None,
-    }
-    if not isinstance(thing, ServicePrincipal):
-        return shared | {
-            "createdDateTime": rfc3339(thing.created_at),
-            "identifierUris": [],
-            "signInAudience": "AzureADMyOrg",
-            "requiredResourceAccess": [],
-        }
-    managed = thing.kind == "ManagedIdentity"
-    return shared | {
-        "accountEnabled": thing.enabled,
-        "alternativeNames": ["isExplicit=True", thing.resource_id] if managed else [],
-        "appDisplayName": None if managed else thing.display_name,
-        "appOwnerOrganizationId": None if managed else world.entra.tenant_id,
-        "appRoleAssignmentRequired": False,
-        "servicePrincipalNames": thing.names,
-        "servicePrincipalType": thing.kind,
-    }
 
 
 def _candidates(world: "World", request: Request, kind: EntitySet) -> Iterable[DirectoryObject]:
@@ -183,13 +138,15 @@ def _begin_write(world: "World", request: Request, kind: EntitySet) -> Directory
 def _list(world: "World", request: Request, kind: EntitySet) -> Reply:
     _may_read(world, request)
     replica, now = world.rng.randrange(REPLICAS), world.now()
-    visible = [_document(world, thing) for thing in _candidates(world, request, kind) if now >= thing.visible_at[replica]]
+    visible = [
+        directory_document(world, thing) for thing in _candidates(world, request, kind) if now >= thing.visible_at[replica]
+    ]
     return Reply(200, listing(visible, request, _FILTERABLE[kind], kind))
 
 
 def _get(world: "World", request: Request, kind: EntitySet) -> Reply:
     _may_read(world, request)
-    document = select(_document(world, _find(world, request, kind, lagging=True)), request)
+    document = select(directory_document(world, _find(world, request, kind, lagging=True)), request)
     return Reply(200, {"@odata.context": f"https://{request.host}/v1.0/$metadata#{kind}/$entity", **document})
 
 
@@ -208,7 +165,7 @@ def _create(world: "World", request: Request, kind: EntitySet) -> Reply:
         thing = _create_principal(world, body, owners)
     world.events.append("graph.object.created", principal=principal_key(thing.app_id), object_id=thing.object_id)
     context = f"https://{request.host}/v1.0/$metadata#{kind}/$entity"
-    return Reply(201, {"@odata.context": context, **_document(world, thing)})
+    return Reply(201, {"@odata.context": context, **directory_document(world, thing)})
 
 
 def _create_principal(world: "World", body: Document, owners: list[str]) -> ServicePrincipal:
@@ -270,7 +227,7 @@ def _add_password(world: "World", request: Request, kind: EntitySet) -> Reply:
         )
     password = world.graph.add_password(thing, wanted.get("displayName"), start_at=start_at, end_at=end_at)
     context = f"https://{request.host}/v1.0/$metadata#microsoft.graph.passwordCredential"
-    return Reply(200, {"@odata.context": context, **_password_document(password, reveal=True)})
+    return Reply(200, {"@odata.context": context, **password_document(password, reveal=True)})
 
 
 def _remove_password(world: "World", request: Request, kind: EntitySet) -> Reply:
@@ -312,7 +269,7 @@ def _add_owner(world: "World", request: Request, kind: EntitySet) -> Reply:
 
 def _member(world: "World", thing: DirectoryObject) -> Document:
     kind = "application" if isinstance(thing, Application) else "servicePrincipal"
-    return {"@odata.type": f"#microsoft.graph.{kind}", **_document(world, thing)}
+    return {"@odata.type": f"#microsoft.graph.{kind}", **directory_document(world, thing)}
 
 
 def _get_by_ids(world: "World", request: Request) -> Reply:

@@ -1,0 +1,278 @@
+"""What may stand in the configuration, section by section, with every default.
+
+Reading it is `rotator.config`'s business. A field's description is what the published JSON Schema says of it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, HttpUrl, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from rotator.configtext import Duration, parse_duration
+from rotator.model.credential import PrincipalKind
+
+ENVIRONMENT_PREFIX = "ROTATOR_"
+GUID = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
+
+
+class Section(BaseModel):
+    """A part of the file; unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoints:
+    """The addresses of one Azure cloud. Sources: the cloud definitions that azure-core and the Azure CLI ship."""
+
+    resource_manager: str
+    authority: str
+    graph: str
+    logs: str
+    registry_suffixes: tuple[str, ...]
+
+
+CLOUDS: Mapping[str, Endpoints] = {
+    "public": Endpoints(
+        resource_manager="https://management.azure.com",
+        authority="https://login.microsoftonline.com",
+        graph="https://graph.microsoft.com",
+        logs="https://api.loganalytics.io",
+        registry_suffixes=(".azurecr.io",),
+    ),
+    "us-government": Endpoints(
+        resource_manager="https://management.usgovcloudapi.net",
+        authority="https://login.microsoftonline.us",
+        graph="https://graph.microsoft.us",
+        logs="https://api.loganalytics.us",
+        registry_suffixes=(".azurecr.us",),
+    ),
+    "china": Endpoints(
+        resource_manager="https://management.chinacloudapi.cn",
+        authority="https://login.chinacloudapi.cn",
+        graph="https://microsoftgraph.chinacloudapi.cn",
+        logs="https://api.loganalytics.azure.cn",
+        registry_suffixes=(".azurecr.cn",),
+    ),
+}
+
+
+class EndpointOverrides(Section):
+    """Addresses that replace those of `cloud`, one by one (Azure Stack, a proxy)."""
+
+    resource_manager: str | None = None
+    authority: str | None = None
+    graph: str | None = None
+    logs: str | None = None
+
+
+class Identity(Section):
+    """Who rotator is in Azure. A managed identity needs no secret at all and is the default."""
+
+    kind: Literal["managed-identity", "workload-identity", "azure-cli", "default"] = "managed-identity"
+    client_id: Annotated[str | None, Field(pattern=GUID, description="of a user-assigned identity")] = None
+
+
+class ScopeSettings(Section):
+    """Which container groups are looked at. All conditions must hold; an empty one holds for every group."""
+
+    subscriptions: Annotated[tuple[Annotated[str, Field(pattern=GUID)], ...], Field(min_length=1)]
+    resource_groups: Annotated[tuple[str, ...], Field(description="names or globs, for example team-*")] = ()
+    tags: Annotated[dict[str, str], Field(description="tags that a group must carry, value and all")] = {}
+
+
+class Vault(Section):
+    """The Key Vault that holds the credentials."""
+
+    url: HttpUrl
+
+
+class UsageLogSettings(Section):
+    """The Log Analytics workspace that the registries' diagnostic settings send to; proves that an old credential is idle."""
+
+    workspace_id: Annotated[str, Field(pattern=GUID)]
+    ingestion: Annotated[Duration, Field(description="how late entries may arrive; Azure needs 3 to 10 minutes")] = timedelta(
+        minutes=15
+    )
+
+
+class AwsRole(Section):
+    """An AWS role that the managed identity may assume to read one ECR registry, without any stored AWS key."""
+
+    registry: Annotated[str, Field(pattern=r"^\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?$")]
+    role_arn: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")]
+    audience: str = "api://AzureADTokenExchange"
+
+
+class Aws(Section):
+    """How ECR passwords are obtained."""
+
+    roles: tuple[AwsRole, ...] = ()
+    profile: Annotated[str | None, Field(description="a static AWS profile, for registries without a role")] = None
+    endpoint_url: Annotated[str | None, Field(description="replaces every AWS address; for emulators")] = None
+
+
+class Registries(Section):
+    """Hosts whose kind cannot be seen from their name."""
+
+    gitlab_hosts: tuple[str, ...] = ()
+    quay_hosts: tuple[str, ...] = ()
+
+
+class NetworkSettings(Section):
+    """Where connections really go."""
+
+    resolve: Annotated[dict[str, str], Field(description="host or glob to address:port, as curl --resolve does")] = {}
+    ca_file: Annotated[Path | None, Field(description="certificates to trust instead of the system's")] = None
+
+
+class ClockSettings(Section):
+    """Set only for the sandbox, whose time runs faster."""
+
+    control_url: str | None = None
+
+
+class Policies(Section):
+    """Which rules the audit applies."""
+
+    directories: Annotated[tuple[Path, ...], Field(description="folders of policy files, beside the built-in ones")] = ()
+    built_in: bool = True
+    waivers: Annotated[Path | None, Field(description="replaces the built-in waivers.yaml")] = None
+
+
+def _kinds(**given: str) -> dict[PrincipalKind, timedelta]:
+    return {PrincipalKind(kind.replace("_", "-")): parse_duration(text) for kind, text in given.items()}
+
+
+class RotationSettings(Section):
+    """When credentials are due and how carefully they are replaced. Unnamed kinds take `default_*`."""
+
+    default_ttl: Annotated[Duration, Field(description="how long a new secret lives")] = timedelta(days=90)
+    ttl: dict[PrincipalKind, Duration] = {}
+    default_renew_before: Annotated[Duration, Field(description="how long before its end a credential is due")] = timedelta(
+        days=30
+    )
+    renew_before: dict[PrincipalKind, Duration] = _kinds(ecr="6h")
+    default_max_age: Annotated[Duration, Field(description="a credential older than this is due")] = timedelta(days=90)
+    max_age: dict[PrincipalKind, Duration] = {}
+    soak: Annotated[Duration, Field(description="how long the old secret lives on after the last cutover")] = timedelta(hours=24)
+    canaries: Annotated[int, Field(ge=1, description="groups in the first wave")] = 1
+    wave_growth: Annotated[int, Field(ge=1, le=10, description="each wave is this many times the one before")] = 3
+    max_groups_per_run: Annotated[int, Field(ge=1, description="restarts that one run may cause")] = 200
+    max_parallel: Annotated[int, Field(ge=1, le=32, description="rotations, and groups of one wave, at a time")] = 4
+    verify_pulls: Annotated[int, Field(ge=1, le=20, description="pulls in a row that must succeed")] = 3
+    health_timeout: Annotated[Duration, Field(description="how long a group may take to become healthy")] = timedelta(minutes=10)
+    secret_name: Annotated[
+        str, Field(description="vault secret of a principal that has none yet; {kind}, {registry} and {name} are filled in")
+    ] = "{kind}-{registry}-{name}"
+    secret_names: Annotated[
+        dict[str, str], Field(description="principal id to vault secret, where the template does not fit")
+    ] = {}
+    slots: Annotated[
+        dict[str, Literal["password1", "password2"]],
+        Field(description="principal id to the slot that its groups use now, where both are filled and nothing tells"),
+    ] = {}
+    restart_for_leases: Annotated[
+        bool,
+        Field(
+            description="restart groups that read a lease through a vault reference. Azure does not document when a reference is "
+            "read again; a pull happens at a start, which reads it"
+        ),
+    ] = False
+    rotate_without_expiry: Annotated[bool, Field(description="treat a credential that never ends as due")] = True
+
+
+class Schedule(Section):
+    """When `rotator serve` works: cron expressions in UTC, with a random delay so that fleets do not move in step."""
+
+    audit: str = "7 * * * *"
+    rotate: str = "23 2 * * *"
+    jitter: Duration = timedelta(minutes=5)
+
+    @field_validator("audit", "rotate")
+    @classmethod
+    def _is_cron(cls, text: str) -> str:
+        from apscheduler.triggers.cron import CronTrigger
+
+        try:
+            CronTrigger.from_crontab(text)
+        except ValueError as error:
+            raise ValueError(f"{text!r} is no cron expression of five fields: {error}") from None
+        return text
+
+
+class State(Section):
+    """What is remembered between runs. All of it may be lost without harm: the vault is the truth."""
+
+    directory: Path = Path(".rotator")
+    journal_url: Annotated[str | None, Field(description="PostgreSQL, when several replicas share the work")] = None
+    history_url: Annotated[str | None, Field(description="any SQLAlchemy URL; a SQLite file by default")] = None
+
+
+class Service(Section):
+    """Where `rotator serve` listens. There is no log-in of its own: keep it inside the network."""
+
+    host: str = "0.0.0.0"  # noqa: S104 - a container's port is published on purpose
+    port: Annotated[int, Field(ge=1, le=65535)] = 8080
+
+
+class ContainerInstances(Section):
+    """How container groups are read and put."""
+
+    api_version: Annotated[
+        str,
+        # YAML reads an unquoted 2026-07-01 as a date.
+        BeforeValidator(lambda given: given.isoformat() if isinstance(given, date) else given),
+        Field(pattern=r"^\d{4}-\d{2}-\d{2}(-preview)?$", description="an older one would drop newer properties on a redeploy"),
+    ] = "2026-07-01"
+
+
+class Settings(BaseSettings):
+    """The whole configuration."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENVIRONMENT_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, title="rotator configuration"
+    )
+
+    cloud: Literal["public", "us-government", "china"] = "public"
+    endpoints_override: EndpointOverrides = EndpointOverrides()
+    tenant_id: Annotated[str, Field(pattern=GUID)]
+    identity: Identity = Identity()
+    scope: ScopeSettings
+    vault: Vault
+    usage_log: UsageLogSettings | None = None
+    aws: Aws = Aws()
+    registries: Registries = Registries()
+    network: NetworkSettings = NetworkSettings()
+    clock: ClockSettings = ClockSettings()
+    policies: Policies = Policies()
+    rotation: RotationSettings = RotationSettings()
+    schedule: Schedule = Schedule()
+    state: State = State()
+    service: Service = Service()
+    container_instances: ContainerInstances = ContainerInstances()
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """The addresses of the chosen cloud, with the overrides applied."""
+        chosen, override = CLOUDS[self.cloud], self.endpoints_override
+        return Endpoints(
+            resource_manager=override.resource_manager or chosen.resource_manager,
+            authority=override.authority or chosen.authority,
+            graph=override.graph or chosen.graph,
+            logs=override.logs or chosen.logs,
+            registry_suffixes=chosen.registry_suffixes,
+        )
+
+    @model_validator(mode="after")
+    def _soak_fits_leases(self) -> Self:
+        for kind in PrincipalKind:
+            ttl = self.rotation.ttl.get(kind, self.rotation.default_ttl)
+            before = self.rotation.renew_before.get(kind, self.rotation.default_renew_before)
+            if kind is not PrincipalKind.ECR and before >= ttl:
+                raise ValueError(f"rotation: {kind} credentials live {ttl} and would be due {before} before their end: at once")
+        return self
