@@ -185,6 +185,10 @@ class Directory(Protocol):
 class ValueSource(Protocol):
     """Where the values of write-only fields can be found again."""
 
+    def refresh(self, secrets: Iterable[StoredSecret] | None = None) -> None:
+        """Forget what was learnt. `secrets` is a listing of the vault that the caller has; without it the vault is asked."""
+        ...
+
     def locate(self, group: ContainerGroup, field: WriteOnlyField) -> str | None:
         """Name the place that holds the field's value (`vault:<name>`, `storage-keys:<account>`), or None. Reads no value."""
         ...

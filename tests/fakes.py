@@ -1,6 +1,6 @@
 """The reading ports in memory. Anything may be an error of ours in place of an answer: then asking for it raises."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -139,6 +139,9 @@ class FakeValues:
 
     places: dict[str, str | RotatorError] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+
+    def refresh(self, secrets: Iterable[StoredSecret] | None = None) -> None:
+        """Nothing was learnt."""
 
     def locate(self, group: ContainerGroup, field: WriteOnlyField) -> str | None:
         self.asked.append(field.path)

@@ -130,6 +130,7 @@ class MemoryCloud:
     missing_images: set[str] = field(default_factory=set)
     lagging: set[str] = field(default_factory=set)
     outages: list[tuple[str, str]] = field(default_factory=list)
+    ran_out: list[tuple[str, str]] = field(default_factory=list)
     redeploys: list[str] = field(default_factory=list)
     restarts: list[str] = field(default_factory=list)
     events: list[RotationEvent] = field(default_factory=list)
@@ -188,17 +189,24 @@ class MemoryCloud:
         found = [one for one in enabled if not version or one.secret.version == version]
         return found[-1].value if found else "nothing"
 
-    def cannot_pull(self, group: ContainerGroup) -> list[str]:
-        return [
-            one.registry
-            for one in group.bindings
-            if one.principal is not None and one.images and not self.accepts(one.principal, self.stored(one))
-        ]
+    def refuses(self, binding: Binding) -> bool:
+        """Whether a registry would not take what the group presents to it."""
+        return bool(binding.principal and binding.images and not self.accepts(binding.principal, self.stored(binding)))
+
+    def cannot_pull(self, group: ContainerGroup) -> bool:
+        return any(self.refuses(one) for one in group.bindings)
 
     def watch(self, what: str) -> None:
-        """A stopped group needs its credential at its next start only, but none that is there may be taken from it."""
+        """A stopped group needs its credential at its next start only, but none that is there may be taken from it.
+
+        What ran out by itself, because nobody renewed it in time, is listed apart from what was ended or put in wrongly.
+        """
+        over = {one.value for one in self.issued if not one.ended and one.expires_at and one.expires_at <= self.clock.now()}
         for group in self.groups.values():
-            self.outages += [(group.name, f"{registry} after {what}") for registry in self.cannot_pull(group)]
+            for binding in group.bindings:
+                if self.refuses(binding):
+                    listed = self.ran_out if self.stored(binding) in over else self.outages
+                    listed.append((group.name, f"{binding.registry} after {what}"))
 
     def live(self, principal: Principal | None = None) -> list[Issued]:
         wanted, now = principal or self.principal, self.clock.now()

@@ -1,6 +1,6 @@
 """The ports to a cloud in memory. Lost answers and refusals come from the cloud's faults."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -99,7 +99,7 @@ class MemoryDriver:
             ends_at = now + LEASE if principal == AWS else now + ttl if ttl else None
             if principal == TOKEN:
                 assert slot in {"password1", "password2"}
-                for one in cloud.issued:
+                for one in cloud.live(principal):
                     one.ended |= one.handle.slot == slot
                 handle = Handle(principal=principal, id=f"{slot}@{now:%Y-%m-%dT%H:%M:%SZ}", slot=slot)
             elif principal == AWS:
@@ -259,6 +259,9 @@ class MemoryValues:
 
     def __init__(self, cloud: MemoryCloud) -> None:
         self._cloud = cloud
+
+    def refresh(self, secrets: Iterable[StoredSecret] | None = None) -> None:
+        pass
 
     def locate(self, group: ContainerGroup, field: WriteOnlyField) -> str | None:
         users = {one.registry: one.source.username for one in group.bindings if isinstance(one.source, Inline)}

@@ -30,7 +30,8 @@ from rotator.ports import Clock, Health
 
 _FRESH = timedelta(seconds=2)
 """How old a reading may be to be put again: about as long as reading it once more takes. Azure offers no condition on a PUT of a
-group (no ETag), so a change that somebody makes between the reading and the PUT is lost; this keeps that time short."""
+group (no ETag), so there is always such a time. Another deployment inside of it makes Azure refuse ours, and the group is read
+again; what can be lost is a change of tags alone, and this keeps the time for it short."""
 
 _ADVICE = {
     "ContainerGroupQuotaReached": "Ask Azure for a higher quota in this region, or delete groups that nobody needs; the group"
@@ -159,13 +160,13 @@ class ContainerGroups:
         return group.body if whole and age <= _FRESH else self._client.get(group.id)
 
     def _read_listed(self, body: Object) -> ContainerGroup | None:
-        listed = read_group(body, self._clock.now())
+        asked_at = self._clock.now()
         try:
-            return self.read(listed.id)
+            return self.read(ArmId(str(body.get("id", ""))))
         except NotFound:
             return None
         except RemoteError:
-            return listed
+            return read_group(body, asked_at)
 
     def _put(self, group: ArmId, region: Region, document: Object) -> None:
         call = _Call(service=SERVICE, operation="redeploy", needs=WRITE, thing=f"group {group.name}")

@@ -73,7 +73,8 @@ def _verdict(container: Object, policy: str, since: datetime) -> tuple[_Rank, st
     current, events = part(view, "currentState"), objects(view.get("events"))
     state, status = str(current.get("state", "")).lower(), str(current.get("detailStatus", ""))
 
-    if state == "waiting" and status.lower() in _STUCK:
+    # Azure writes the reason with a sentence behind it: "CrashLoopBackOff: Back-off restarting failed".
+    if state == "waiting" and status.partition(":")[0].strip().lower() in _STUCK:
         return _Rank.UNHEALTHY, f"container {name} is waiting: {status}"
     trouble_at, well_at = _last(events, "failed", "backoff"), _last(events, "pulled", "started")
     if trouble_at and trouble_at >= since and not (well_at and well_at >= trouble_at):

@@ -24,6 +24,7 @@ def audit(
     from rotator.report.document import build
     from rotator.service.run import look
 
+    output.check_files(report=report, metrics=metrics_file)
     with opened(settings_of(config), log_level) as application:
         seen = look(application)
         document = build(estate=seen.estate, audit=seen.audit, plan=seen.plan)

@@ -1,11 +1,14 @@
 """Where output goes: tables or JSON to standard output, reports and metrics to files."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rotator.model.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import Console
 
     from rotator.application import Application
@@ -28,16 +31,34 @@ def write_json(value: object) -> None:
     typer.echo(dumps(value))
 
 
+def check_files(*, report: Path | None = None, metrics: Path | None = None, text: Path | None = None) -> None:
+    """Raise ConfigError for a file that could not be written in the end: after a rotation, that would be too late to say."""
+    if report is not None:
+        _writer(report)
+    for file in (report, metrics, text):
+        if file is None:
+            continue
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unwritable(file, str(error.strerror)) from None
+        if not os.access(file if file.exists() else file.parent, os.W_OK):
+            raise _unwritable(file, "permission denied")
+
+
 def write_report(report: "Report", file: Path) -> None:
     """Write a report in the format that the file's ending names; ConfigError for another ending."""
+    write_text(file, _writer(file)(report))
+
+
+def _writer(file: Path) -> "Callable[[Report], str]":
     from rotator.report import html
     from rotator.report import json as as_json
 
-    writers = {".html": html.render, ".json": as_json.render}
-    render = writers.get(file.suffix.lower())
+    render = {".html": html.render, ".json": as_json.render}.get(file.suffix.lower())
     if render is None:
         raise ConfigError(f"{file}: a report ends in .html or .json", advice="Give the file one of these endings.")
-    write_text(file, render(report))
+    return render
 
 
 def write_metrics(application: "Application", file: Path) -> None:
@@ -45,7 +66,7 @@ def write_metrics(application: "Application", file: Path) -> None:
     try:
         application.metrics.write_textfile(file)
     except OSError as error:
-        raise ConfigError(f"{file} cannot be written: {error.strerror}", advice="Name a file in a folder that exists.") from None
+        raise _unwritable(file, str(error.strerror)) from None
 
 
 def write_text(file: Path, text: str) -> None:
@@ -54,4 +75,8 @@ def write_text(file: Path, text: str) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"{file} cannot be written: {error.strerror}", advice="Name a file that can be written.") from None
+        raise _unwritable(file, str(error.strerror)) from None
+
+
+def _unwritable(file: Path, why: str) -> ConfigError:
+    return ConfigError(f"{file} cannot be written: {why}", advice="Name a file in a folder that can be written.")

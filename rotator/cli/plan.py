@@ -23,10 +23,13 @@ def plan(
 ) -> None:
     """Show what is due, why, and what a rotation would do to each group. Changes nothing."""
     from rotator.cli import output, tables
+    from rotator.cli.selection import check_only
     from rotator.cli.session import opened, settings_of
 
+    output.check_files(text=save)
     with opened(settings_of(config), log_level) as application:
         estate, _ = application.audit()
+        check_only(only or (), estate)
         made = application.plan(estate, only or (), force=force)
         text = application.dump_plan(made)
         if save:

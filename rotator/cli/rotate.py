@@ -12,6 +12,7 @@ from rotator.model.errors import ConfigError
 
 if TYPE_CHECKING:
     from rotator.application import Application
+    from rotator.model.rotation import Plan
     from rotator.service.run import Run
 
 PlanFile = Annotated[
@@ -41,9 +42,13 @@ def rotate(
 
     if plan and (only or force):
         raise typer.BadParameter("a saved plan already says what to rotate", param_hint="--only/--force")
+    output.check_files(metrics=metrics_file)
     with opened(settings_of(config), log_level) as application:
         decided = _decided(application, plan, only or [], force=force)
+        unread = decided.estate.unread
         console = output.console()
+        if unread and not as_json:
+            console.print(tables.unread(unread))
         if not as_json:
             console.print(tables.plan(decided.plan, tables.names(decided.estate), application.clock.now()))
         _ask(decided, yes=yes or not _something(decided))
@@ -54,22 +59,33 @@ def rotate(
             output.write_metrics(application, metrics_file)
     outcomes = [outcome for done in runs for outcome in done.outcomes]
     if as_json:
-        output.write_json({"outcomes": outcomes})
-    raise typer.Exit(Exit.UNDONE if any(run.undone for run in runs) else Exit.CLEAN)
+        output.write_json({"outcomes": outcomes, "unread": unread})
+    raise typer.Exit(Exit.UNDONE if any(run.undone for run in runs) else Exit.INCOMPLETE if unread else Exit.CLEAN)
 
 
 def _decided(application: "Application", file: Path | None, only: list[str], *, force: bool) -> "Run":
+    from rotator.cli.selection import check_only
     from rotator.service.run import Run
 
+    saved = _saved(application, file) if file else None
     estate, audit = application.audit()
-    if file is None:
+    if saved is None:
+        check_only(only, estate)
         return Run(estate=estate, audit=audit, plan=application.plan(estate, only, force=force))
-    try:
-        saved = application.load_plan(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError):
-        raise ConfigError(f"the plan {file} cannot be read", advice="Make one with rotator plan --save FILE.") from None
     application.check_unchanged(saved, estate)
     return Run(estate=estate, audit=audit, plan=saved)
+
+
+def _saved(application: "Application", file: Path) -> "Plan":
+    advice = "Make one with rotator plan --save FILE."
+    try:
+        return application.load_plan(file.read_text(encoding="utf-8"))
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {error.message}", advice=error.advice) from None
+    except OSError as error:
+        raise ConfigError(f"the plan {file} cannot be read: {error.strerror}", advice=advice) from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{file}: this is no saved plan: it is no text", advice=advice) from None
 
 
 def _something(run: "Run") -> bool:

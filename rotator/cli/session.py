@@ -32,12 +32,15 @@ def settings_of(config: Path | None, given: Mapping[str, str] | None = None) -> 
 def opened(settings: "Settings", level: Level, log_to: TextIO | None = None) -> "Iterator[Application]":
     """Yield the application of some settings, with the logs going to standard error or to `log_to`."""
     from rotator import wiring
+    from rotator.cli import groundwork
     from rotator.telemetry import logs
 
+    groundwork.check(settings)
     application = wiring.build(settings, observers=(logs.EventLog(),))
     try:
         logs.configure(level=level.value, clock=application.clock, stream=log_to or sys.stderr)
-        yield application
+        with application.metrics.waiting.watched():
+            yield application
     finally:
         application.close()
         logs.reset()

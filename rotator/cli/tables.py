@@ -17,7 +17,7 @@ from rotator.model.estate import Estate, Unread
 from rotator.model.policy import Audit, Finding, Severity
 from rotator.model.rotation import Plan, PlanItem, Result, Retirement, RotationOutcome
 from rotator.report.document import Proof, work_of
-from rotator.report.unjudged import Unjudged, unjudged
+from rotator.report.unjudged import Unjudged, unjudged, unread_by_reason
 from rotator.report.words import (
     beyond_title,
     called,
@@ -68,10 +68,8 @@ def below(*parts: str) -> tuple[Text, ...]:
 def unread(things: Iterable[Unread]) -> RenderableType:
     """Show what could not be read; this comes before everything else."""
     lines = [
-        Text.assemble(
-            (one.what, "bold"), " of ", place(one.scope), f": {one.reason}", (f"\n{one.advice}" if one.advice else "", "dim")
-        )
-        for one in things
+        Text.assemble((", ".join(what), "bold"), f": {reason}", (f"\n{advice}" if advice else "", "dim"))
+        for reason, advice, what in unread_by_reason(things)
     ]
     return Panel(
         Group(*lines), title="Could not be read; nothing is known about these", title_align="left", border_style="yellow"

@@ -59,7 +59,7 @@ class Arm:
         self._clock = clock
         self._client: ARMPipelineClient[HttpRequest, HttpResponse] = ARMPipelineClient(
             self._endpoint,
-            policies=policies(credential, scope_of(audience)),
+            policies=policies(credential, scope_of(audience), decoded=False),
             transport=network.azure_transport(clock, observe),
         )
 

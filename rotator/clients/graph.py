@@ -85,7 +85,7 @@ class Graph:
         self._clock = clock
         self._client: PipelineClient[HttpRequest, HttpResponse] = PipelineClient(
             self._root,
-            policies=policies(credential, scope_of(endpoint)),
+            policies=policies(credential, scope_of(endpoint), decoded=False),
             transport=network.azure_transport(clock, observe),
         )
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from rotator.clients.refusals import Asked, retry_after, told
-from rotator.model.errors import Indeterminate, Rejected, RemoteError, Throttled, Unavailable
+from rotator.model.errors import Indeterminate, Rejected, RemoteError
 from rotator.ports import Clock
 
 _DEFAULT_PAUSE = timedelta(seconds=5)
@@ -67,15 +67,19 @@ def finished(
     Without `final`, what is returned means nothing, and the last request, which would only fetch it, is left out. Raises
     Rejected with the operation's error code when it failed, Indeterminate when its end cannot be seen.
     """
-    try:
-        if "azure-asyncoperation" in first.headers:
-            return _by_status(method, url, first, look, patience, asked, final=final)
-        if "location" in first.headers and first.status in {201, 202, 204}:
-            return _by_location(first, look, patience, asked)
-        return _by_resource(method, url, first, look, patience, asked)
-    except (Throttled, Unavailable) as error:
-        # The request was accepted: not being able to watch it does not undo it.
-        raise _unknown(asked, "could not be watched", error) from None
+
+    def watch(link: str) -> Poll:
+        try:
+            return look(link)
+        except RemoteError as error:
+            # The request was accepted: being refused a look at it, or finding its trace gone, does not undo it.
+            raise _unknown(asked, "could not be watched", error) from None
+
+    if "azure-asyncoperation" in first.headers:
+        return _by_status(method, url, first, watch, patience, asked, final=final)
+    if "location" in first.headers and first.status in {201, 202, 204}:
+        return _by_location(first, watch, patience, asked)
+    return _by_resource(method, url, first, watch, patience, asked)
 
 
 def _by_status(

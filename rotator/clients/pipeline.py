@@ -28,13 +28,16 @@ class Forgetful(Protocol):
         ...
 
 
-def policies(credential: TokenCredential, scope: str) -> list[object]:
-    """Return the policies of one client, in the order in which a request passes them."""
+def policies(credential: TokenCredential, scope: str, *, decoded: bool = True) -> list[object]:
+    """Return the policies of one client, in the order in which a request passes them.
+
+    `decoded` False is for callers that read `response.json()` themselves: the policy would parse each body once more.
+    """
     return [
         RequestIdPolicy(),
         HeadersPolicy(),
         UserAgentPolicy(base_user_agent="rotator"),
-        ContentDecodePolicy(),
+        *([ContentDecodePolicy()] if decoded else []),
         _Bearer(credential, scope),
     ]
 

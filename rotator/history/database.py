@@ -11,6 +11,9 @@ from sqlalchemy.pool import StaticPool
 from rotator.history.rows import SCHEMA_VERSION, schema, tables
 from rotator.model.errors import ConfigError
 
+BUSY_SECONDS = 10.0
+"""How long a write waits for another program that holds the file."""
+
 
 def open_engine(url: str) -> Engine:
     """Return an engine for a SQLAlchemy URL; raises ConfigError, without the URL's password, when there can be none."""
@@ -35,7 +38,7 @@ def _file_engine(url: URL) -> Engine:
         Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"the folder of {url.database} cannot be made: {error.strerror}") from None
-    engine = create_engine(url, connect_args={"timeout": 10})
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
 
     @event.listens_for(engine, "connect")
     def tune(connection: sqlite3.Connection, _record: object) -> None:
@@ -50,7 +53,9 @@ def prepare(engine: Engine) -> None:
     """Make the tables that are missing; raises ConfigError when a newer version of rotator made them."""
     try:
         tables.create_all(engine)
-    except DBAPIError:
+    except DBAPIError as error:
+        if "locked" in str(error.orig):
+            raise  # it was waited for already
         tables.create_all(engine)  # another process was making them at the same moment
     with engine.begin() as connection:
         version = connection.execute(select(schema.c.version)).scalar_one_or_none()

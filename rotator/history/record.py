@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import Connection, Insert, Update, bindparam, case, delete, insert, null, select, update
+from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
 from rotator.history.database import open_engine, prepare
@@ -38,11 +39,7 @@ class History:
         try:
             prepare(self._engine)
         except SQLAlchemyError as error:
-            where = self._engine.url.render_as_string(hide_password=True)
-            raise ConfigError(
-                f"the history at {where} cannot be opened ({type(error).__name__})",
-                advice="Check state.history_url, or that the state directory can be written to.",
-            ) from None
+            raise _unopened(self._engine.url, error) from None
 
     def record_audit(self, estate: Estate, audit: Audit) -> None:
         """Remember one evaluation: new findings begin, missing ones are resolved, the others are seen once more.
@@ -188,6 +185,17 @@ class History:
                 yield connection
         except SQLAlchemyError as error:
             log.warning("the history lost something", what=what, cause=type(error).__name__)
+
+
+def _unopened(url: URL, error: SQLAlchemyError) -> ConfigError:
+    where, cause = url.render_as_string(hide_password=True), str(getattr(error, "orig", "")).lower()
+    if url.get_backend_name() == "sqlite" and "locked" in cause:
+        why, advice = "is locked by another program", "Wait for it to end; a copy or a backup of the file may hold it too."
+    elif url.get_backend_name() == "sqlite" and ("not a database" in cause or "malformed" in cause):
+        why, advice = "is damaged", "Move the file away and run again; it holds only what people look up later."
+    else:
+        why, advice = f"cannot be opened ({type(error).__name__})", "Check state.history_url, and that it can be written to."
+    return ConfigError(f"the history at {where} {why}", advice=advice)
 
 
 def _many(connection: Connection, statement: Insert | Update, rows: list[Mapping[str, object]]) -> None:

@@ -66,6 +66,9 @@ def gather(
         principals = sorted({one for group in groups for one in _principals(group)}, key=lambda one: one.id)
         applications = [one for one in principals if one.kind is PrincipalKind.ENTRA_APP]
 
+        secrets = stored.result()
+        if not notes.failed("vault"):
+            readers.values.refresh(secrets)
         located = pool.map(lambda one: _unsourced(readers.values, one, frozenset(rotatable), notes), groups)
         tokens = _flat(
             pool.map(lambda one: notes.read(one.id.text, "tokens", lambda: readers.registries.tokens(one)), registries)
@@ -74,7 +77,6 @@ def gather(
             pool.map(lambda one: notes.read(one.name, "applications", lambda: _looked_up(readers.directory, one)), applications)
         )
         unsourced = {group.id: fields for group, fields in zip(groups, located, strict=True) if fields}
-        secrets = stored.result()
 
     records = sorted([*tokens, *found, *_admins(principals, by_server)], key=lambda one: one.principal.id)
     return Estate(
@@ -109,6 +111,10 @@ class _Notes:
     def note(self, scope: str, what: str, error: RotatorError) -> None:
         """Remember a failure."""
         self._unread.add(Unread(scope=scope, what=what, code=error.code, reason=error.message, advice=error.advice))
+
+    def failed(self, what: str) -> bool:
+        """Say whether something of this name could not be read."""
+        return any(one.what == what for one in self._unread)
 
     def written(self) -> tuple[Unread, ...]:
         """Return the notes in a stable order."""

@@ -16,6 +16,7 @@ from markupsafe import Markup, escape
 from rotator.report import words
 from rotator.report.document import Report, groups_named
 from rotator.report.figures import severity_bar
+from rotator.report.unjudged import unread_by_reason
 
 
 def render(report: Report) -> str:
@@ -56,5 +57,5 @@ def _template() -> Template:
     environment.filters.update(
         relative=words.relative, prose=_prose, beyond_title=words.beyond_title, subject=words.subject, described=words.described
     )
-    environment.filters.update(called=words.called, why_due=words.why_due)
+    environment.filters.update(called=words.called, why_due=words.why_due, by_reason=unread_by_reason)
     return environment.get_template("report.html.j2")

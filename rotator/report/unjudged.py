@@ -1,13 +1,15 @@
-"""What could not be judged, one entry a thing: twenty policies that lack the same fact are one piece of news. Pure."""
+"""What could not be read and not be judged, put together: twenty policies that lack one fact are one piece of news. Pure."""
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from rotator.model.estate import Unread
 from rotator.model.policy import Finding, Severity
-from rotator.report.words import beyond_title, count, listed
+from rotator.report.words import beyond_title, count, listed, place
 
-_WHY = re.compile(r" is not known \((.+?)\)(?:; |$)")
+# A reason may hold parentheses itself; it ends where the next fact begins.
+_WHY = re.compile(r"\w+ is not known \((.+?)\)(?=; \w+ is not known \(|$)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,17 @@ def unjudged(findings: Iterable[Finding]) -> tuple[Unjudged, ...]:
         for resource, some in found.items()
     ]
     return tuple(sorted(things, key=lambda one: (one.severity.rank, one.resource)))
+
+
+def unread_by_reason(things: Iterable[Unread]) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
+    """Return each reason for which something could not be read, its advice, and what it was: `container-groups of rg/web`."""
+    found: dict[tuple[str, str], dict[str, list[str]]] = {}
+    for one in things:
+        found.setdefault((one.reason, one.advice), {}).setdefault(one.what, []).append(place(one.scope))
+    return tuple(
+        (reason, advice, tuple(f"{what} of {listed(scopes)}" for what, scopes in kinds.items()))
+        for (reason, advice), kinds in found.items()
+    )
 
 
 def _why(finding: Finding) -> list[str]:

@@ -1,14 +1,17 @@
 """The service as one process: scheduler and page, until it is told to stop."""
 
+import errno
 import signal
+import socket
 
 import structlog
 import uvicorn
 
 from rotator.application import Application
+from rotator.model.errors import ConfigError
 from rotator.service.scheduler import Scheduler
 from rotator.service.web import LastRun, build
-from rotator.settings import Settings
+from rotator.settings import Service, Settings
 
 log = structlog.get_logger(__name__)
 
@@ -16,9 +19,12 @@ _GRACE_SECONDS = 10
 
 
 def serve(application: Application, settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT. A run that is under way is ended properly first: its journal would carry on anyway,
-    but a group that is being redeployed is better waited for.
+    """Serve until SIGTERM or SIGINT; ConfigError, before anything is begun, where the port cannot be had.
+
+    A run that is under way is ended properly first: its journal would carry on anyway, but a group that is being redeployed
+    is better waited for.
     """
+    listening = _listen(settings.service)
     last = LastRun()
     scheduler = Scheduler(application, settings.schedule, seen=last.put)
     web = build(application.metrics, last, lambda: scheduler.next_runs, ready=lambda: last.get() is not None)
@@ -26,8 +32,6 @@ def serve(application: Application, settings: Settings) -> None:
     server = uvicorn.Server(
         uvicorn.Config(
             web,
-            host=service.host,
-            port=service.port,
             log_config=None,  # our own logging stays as it is
             access_log=False,
             server_header=False,
@@ -41,7 +45,21 @@ def serve(application: Application, settings: Settings) -> None:
     scheduler.start()
     log.info("serving", host=service.host, port=service.port, next_runs=scheduler.next_runs)
     try:
-        server.run()  # returns after SIGTERM or SIGINT
+        server.run(sockets=[listening])  # returns after SIGTERM or SIGINT
     finally:
         log.info("stopping")
         scheduler.stop()
+        listening.close()
+
+
+def _listen(service: Service) -> socket.socket:
+    """Take the port before the first run: a service that nobody can ask should not rotate."""
+    family = socket.AF_INET6 if ":" in service.host else socket.AF_INET
+    try:
+        return socket.create_server((service.host, service.port), family=family)
+    except OSError as error:
+        why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be had: {error.strerror}"
+        raise ConfigError(
+            f"service.port: port {service.port} of {service.host} {why}",
+            advice="Set service.host and service.port to an address of this machine that is free.",
+        ) from None

@@ -24,6 +24,10 @@ _LIBRARIES = (
     *("asyncio", "sqlalchemy", "apscheduler", "dbos", "uvicorn", "uvicorn.error", "uvicorn.access"),
 )
 
+# These write what we say ourselves, in one sentence, and write it again for every request (an identity that is refused) or with
+# a traceback (a journal that cannot be opened).
+_ECHOES = ("azure.identity", "dbos")
+
 Event = MutableMapping[str, Any]
 
 log = structlog.get_logger("rotator.rotation")
@@ -87,6 +91,8 @@ def _route_libraries() -> None:
 
 def _worth_writing(record: logging.LogRecord) -> bool:
     """Judge a record by its library. Not by the logger's level, which DBOS and uvicorn set to their own taste later on."""
+    if record.name.startswith(_ECHOES) and not logging.getLogger("rotator").isEnabledFor(logging.DEBUG):
+        return record.levelno >= logging.CRITICAL
     return record.levelno >= logging.WARNING or not record.name.startswith(_LIBRARIES)
 
 

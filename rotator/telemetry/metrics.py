@@ -29,6 +29,7 @@ from rotator.model.estate import Estate
 from rotator.model.policy import Audit
 from rotator.model.rotation import Plan, Reason, Result, RotationEvent, RotationOutcome
 from rotator.telemetry.estate import Picture, complete_subscriptions, families
+from rotator.telemetry.waiting import Waiting
 
 ROTATABLE = (PrincipalKind.ACR_TOKEN, PrincipalKind.ACR_ADMIN, PrincipalKind.ENTRA_APP, PrincipalKind.ECR)
 TRIGGERS = ("due", "requested", "unfinished", "retirement")
@@ -81,6 +82,7 @@ class Metrics:
     def __init__(self, max_age: Mapping[PrincipalKind, timedelta] | None = None) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # one more series for every counter, which no rule reads
         self.registry = CollectorRegistry()
+        self.waiting = Waiting()
         self._max_age = dict(max_age or {})
         self._snapshot = _Snapshot()
         self.registry.register(self._snapshot)
@@ -121,6 +123,7 @@ class Metrics:
 
     def request(self, service: str, operation: str, code: str, seconds: float) -> None:
         """Count one request to a remote API (this is a `rotator.clients.observed.RequestObserver`)."""
+        self.waiting.request(service, operation, code, seconds)
         self._requests.labels(service=service, operation=operation, code=code).inc()
         self._request_seconds.labels(service=service, operation=operation).observe(seconds)
         throttled = self._throttled.labels(service=service)  # exists at 0 from the service's first request on

@@ -46,17 +46,17 @@ def _calls(estate: str, groups: int | None) -> Iterator[str]:
         smallest = audit_rules(pair.sandbox)
         pair.say("audit")
         yield from _compared(f"Calls of an audit ({name})", pair.calls(), smallest)
-        work, calls = _carried_out(pair)
+        work, calls = carried_out(pair)
         moved = len({group for job in work.jobs for group in (*job.redeployed, *job.restarted)})
         heading = f"Calls of a rotation ({name}: {len(work.jobs)} principals, {moved} groups)"
         yield from _compared(heading, calls, rotation_rules(work))
         pair.say("soak")
-        work, calls = _carried_out(pair)
+        work, calls = carried_out(pair)
         heading = f"Calls of the retirement after the soak ({name}: {len(work.ended)} old secrets)"
         yield from _compared(heading, calls, retirement_rules(work))
 
 
-def _carried_out(pair: Pair) -> tuple[Work, dict[str, int]]:
+def carried_out(pair: Pair) -> tuple[Work, dict[str, int]]:
     """Plan and rotate; return what was to be done and the calls of the doing alone."""
     told = pair.say("plan")
     pair.calls()

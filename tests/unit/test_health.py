@@ -43,6 +43,12 @@ BROKE = container("Terminated", event("Pulled", AFTER), exitCode=3, startTime=AF
         pytest.param(body(RUNNING, container("Waiting", detailStatus="ImagePullBackOff")), False, True, id="one cannot pull"),
         pytest.param(body(container("Waiting", detailStatus="CrashLoopBackOff")), False, True, id="a crash loop"),
         pytest.param(
+            body(container("Waiting", detailStatus="CrashLoopBackOff: Back-off restarting failed")),
+            False,
+            True,
+            id="a crash loop in Azure's words",
+        ),
+        pytest.param(
             body(container("Terminated", event("Pulled", AFTER), event("BackOff", LATER), exitCode=1)),
             False,
             True,

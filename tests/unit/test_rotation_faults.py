@@ -71,11 +71,11 @@ def test_no_answer_to_any_look_ends_well(overlaps: tuple[Overlap, Overlap]) -> N
 @pytest.mark.parametrize("overlaps", PAIRS)
 def test_many_faults_at_once_end_well(overlaps: tuple[Overlap, Overlap]) -> None:
     changes, looks = calls(overlaps)
-    for seed in range(60):
-        chance = Random(seed)
+    for seed in range(20):
+        chance = Random(seed)  # noqa: S311 - a schedule that can be repeated
         cloud = shared_cloud(overlaps)
         cloud.faults = {chance.randint(1, 2 * changes): chance.choice(list(Fault)) for _ in range(chance.randint(2, 6))}
         cloud.blind = {chance.randint(1, 2 * looks) for _ in range(chance.randint(0, 6))}
         days(cloud, overlaps, keeps_journal=bool(seed % 2))
         days(cloud, overlaps, keeps_journal=False)
-        assert_good_end(cloud, overlaps)
+        assert_good_end(cloud, overlaps, in_time=Overlap.LEASES not in overlaps)

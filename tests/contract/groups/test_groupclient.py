@@ -273,7 +273,7 @@ def test_a_link_to_another_place_is_not_followed_with_our_token(line: Line, link
         list(line.client.listed("s"))
     assert caught.value.reason == "foreign-link"
     line.answer(204, location=link)
-    with pytest.raises(Rejected):
+    with pytest.raises(Indeterminate):
         line.client.restart(WEB, LIMIT)
     assert len(line.wire.seen) == 2
 
@@ -301,6 +301,15 @@ def test_a_restart_that_fails_later_is_rejected_with_azures_code(line: Line) -> 
     with pytest.raises(Rejected) as caught:
         line.client.restart(WEB, LIMIT)
     assert caught.value.reason == "InaccessibleImage"
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 400, 503])
+def test_a_restart_that_was_accepted_is_never_taken_for_one_that_was_refused(line: Line, status: int) -> None:
+    line.answer(204, location=RESULT)
+    for _ in range(6):
+        line.answer(status, {"error": {"code": "ResourceNotFound" if status == 404 else "SomeCode"}})
+    with pytest.raises(Indeterminate, match="could not be watched"):
+        line.client.restart(WEB, LIMIT)
 
 
 def test_a_restart_that_cannot_be_watched_or_does_not_end_is_indeterminate(line: Line) -> None:

@@ -246,8 +246,10 @@ def test_a_lost_answer_without_a_tag_to_tell_by_is_indeterminate(cloud: Cloud) -
     assert cloud.requests("aci.groups.put") == 1
 
 
-def test_an_operation_that_cannot_be_watched_is_decided_by_the_groups_tag(cloud: Cloud) -> None:
-    cloud.break_(on="aci.operations.get", status=503)
+@pytest.mark.parametrize("status", [403, 404, 503])
+def test_an_operation_that_cannot_be_watched_is_decided_by_the_groups_tag(cloud: Cloud, status: int) -> None:
+    """None of these says that nothing changed: 404 would pass for a deleted group, 403 for a refused update."""
+    cloud.break_(on="aci.operations.get", status=status)
     redeploy(cloud, "web-frontend")
     assert cloud.requests("aci.groups.put") == 1
 
