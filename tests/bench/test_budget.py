@@ -23,7 +23,7 @@ AUDIT = {
     "graph.applications.list": 2,
     "graph.servicePrincipals.list": 2,
     "entra.identityToken": 3,
-    "vault.list": 3,
+    "vault.list": 2,
 }
 
 # 4 principals are due: 2 tokens, an application and Amazon's; 38 of their groups run and are redeployed.
