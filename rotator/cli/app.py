@@ -40,6 +40,10 @@ app.command("version")(version.version)
 
 def main() -> NoReturn:
     """Run the command line and exit."""
+    from typer.completion import completion_init  # type: ignore[attr-defined]  # re-exported without saying so
+
+    # Typer does this only for programs with an option --install-completion; without it no shell is known.
+    completion_init()
     try:
         app(prog_name="rotator")
     except RotatorError as error:

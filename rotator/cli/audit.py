@@ -38,7 +38,8 @@ def audit(
         console = output.console()
         if seen.estate.unread:
             console.print(tables.unread(seen.estate.unread))
-        console.print(tables.findings(seen.audit, tables.names(seen.estate), None if everything else SHOWN))
+        most, complete = None if everything else SHOWN, not seen.estate.unread
+        console.print(tables.findings(seen.audit, tables.names(seen.estate), most, complete=complete))
         console.print()
         console.print(tables.audit_line(seen.estate, seen.audit))
     raise typer.Exit(of_audit(seen.estate, seen.audit, fail_on))

@@ -37,7 +37,24 @@ def oracle(texts: Texts = None, *, directory: Directory = Path(".rotator-sandbox
         output.write_json(measured)
     else:
         output.console().print(tables.verdict(verdict))
+        for sentence in _broken(measured):
+            output.console().print(sentence, style="red", markup=False, soft_wrap=True)
     raise typer.Exit(Exit.CLEAN if verdict.kept else Exit.UNDONE)
+
+
+def _broken(measured: Mapping[str, Any]) -> list[str]:
+    """Say what broke each promise: which group, which secret, where."""
+    from rotator.report.words import place
+
+    return [
+        *(
+            f"{place(one['group'])} could not pull from {one['registry']} for {one['seconds']:g} s: {one['reason']}"
+            for one in measured["outages"]
+        ),
+        *(f"lost: {one}" for one in measured["lost_properties"]),
+        *(f"{one['kind']} of {one['principal']} found in {one['source']}" for one in measured["leaks"]),
+        *(f"nobody owns {one['handle']} of {one['principal']}" for one in measured["orphans"]),
+    ]
 
 
 def clock(*, advance: Advance = None, directory: Directory = Path(".rotator-sandbox"), as_json: Json = False) -> None:

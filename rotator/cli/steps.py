@@ -1,5 +1,11 @@
 """What several verbs show while a plan is carried out."""
 
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -17,8 +23,9 @@ def carried_out(application: "Application", run: "Run", console: Console, *, qui
     from rotator.service.run import carry_out
 
     if quiet:
-        return carry_out(application, run)
-    with RotationProgress(console, run.plan, tables.names(run.estate)) as progress:
+        with interruptible():
+            return carry_out(application, run)
+    with interruptible(), RotationProgress(console, run.plan, tables.names(run.estate)) as progress:
         done = carry_out(application, run, progress)
     _show(done, console)
     return done
@@ -38,6 +45,29 @@ def soaked(application: "Application", run: "Run", console: Console, *, quiet: b
         return []
     _show(done, console)
     return [done]
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C end the work after what was begun, and a second one at once; the next run carries on either way."""
+    told: list[int] = []
+
+    def interrupted(number: int, frame: object) -> None:
+        del frame
+        if told:
+            os._exit(128 + number)  # a process may end at any point; threads that still work must not keep it
+        told.append(number)
+        sys.stderr.write("Interrupted: what was begun is being brought to its end. Press again to stop at once.\n")
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, interrupted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _show(run: "Run", console: Console) -> None:

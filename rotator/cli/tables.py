@@ -76,8 +76,11 @@ def unread(things: Iterable[Unread]) -> RenderableType:
     )
 
 
-def findings(audit: Audit, known: Mapping[str, str], most: int | None) -> RenderableType:
-    """Show the open violations by policy, the worst first, then what could not be judged; at most `most` things."""
+def findings(audit: Audit, known: Mapping[str, str], most: int | None, *, complete: bool = True) -> RenderableType:
+    """Show the open violations by policy, the worst first, then what could not be judged; at most `most` things.
+
+    `complete` says whether everything could be read: only then is nothing found nothing to find.
+    """
     shown = audit.open()[:most]
     numbers = Counter(one.policy for one in audit.open())
     rows: list[Row | Heading] = []
@@ -91,10 +94,16 @@ def findings(audit: Audit, known: Mapping[str, str], most: int | None) -> Render
         rows.append(Heading(mark=Text("unknown", style="magenta"), text=Text("Could not be judged", style="bold")))
         rows += [_unjudged(one, known) for one in seen]
     hidden = sum(numbers.values()) - len(shown) + len(rest) - len(seen)
-    parts: list[RenderableType] = [Listing(rows)] if rows else [Text("No open violation.", style="green")]
+    parts: list[RenderableType] = [Listing(rows)] if rows else [_nothing(complete=complete)]
     if hidden:
         parts.append(Text(f" and {hidden} more; show them with --all, --json or --report FILE", style="dim"))
     return Group(*parts)
+
+
+def _nothing(*, complete: bool) -> Text:
+    if complete:
+        return Text("No open violation.", style="green")
+    return Text("No open violation in what could be read.", style="yellow")
 
 
 def _policy(finding: Finding, number: int) -> Heading:

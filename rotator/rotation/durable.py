@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 # The version of the journal's format, not of the program: DBOS resumes only workflows of the same version, and by default
 # makes it a hash of the source, so that an upgrade would leave every unfinished rotation lying.
 JOURNAL_FORMAT = "1"
+# Any number that nothing else locks in a journal's database.
+_ADVISORY_LOCK = 0x726F7461746F72
 
 _ITEM = TypeAdapter(PlanItem)
 _OUTCOME = TypeAdapter(RotationOutcome)
@@ -47,7 +49,7 @@ class Journal:
     """Carries rotations out durably, a bounded number at a time, and carries on those that an earlier process left.
 
     Use as a context: it is opened with `with journal.opened(context):`. Raises AlreadyRunning when another process has the
-    same SQLite journal open.
+    same journal open. `lock` is the file that says so for a SQLite journal; PostgreSQL says so itself.
     """
 
     def __init__(self, url: str, lock: Path | None) -> None:
@@ -126,7 +128,8 @@ class Journal:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         if self._lock is None:
-            yield
+            with _alone_in(self._url):
+                yield
             return
         self._lock.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self._lock)
@@ -138,6 +141,24 @@ class Journal:
             yield
         finally:
             lock.release()
+
+
+@contextmanager
+def _alone_in(url: str) -> Iterator[None]:
+    """Hold a PostgreSQL journal's advisory lock, which ends with the process that holds it.
+
+    Replicas take turns: two that took up the same work at once would each make a secret and end the other's.
+    """
+    from sqlalchemy import create_engine, text
+
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            if not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": _ADVISORY_LOCK}):
+                raise AlreadyRunning("another rotator works on the same PostgreSQL journal")
+            yield
+    finally:
+        engine.dispose()
 
 
 def _journalled(outcome: RotationOutcome) -> Json:

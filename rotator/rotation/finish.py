@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rotator.model.arm import ArmId
-from rotator.model.credential import Handle, Overlap, RetireMode
-from rotator.model.errors import Held
+from rotator.model.credential import Credential, Handle, Overlap, RetireMode
+from rotator.model.errors import Held, NotFound
 from rotator.model.estate import STAGED_SUFFIX, TAG_HANDLE
 from rotator.model.rotation import Phase, PlanItem, Retirement
 from rotator.ports import Drain, Usage
@@ -67,6 +67,10 @@ def retire(context: Context, retirement: Retirement) -> Usage:
         )
     usage = context.usage.usage(retirement.principal, retirement.registries, retirement.cutover_at)
     driver = context.driver(retirement.principal)
+    if retirement.old and not any(one.handle.id == retirement.handle for one in _listed(context, retirement)):
+        # Ending one password of a token means sending the list of those that stay; a list from before the new one was made would
+        # end the new one too.
+        raise Held(f"{retirement.principal.id}: the registry does not list {retirement.handle}, which its groups use")
     for text in retirement.old:
         if text == retirement.handle:
             continue
@@ -74,6 +78,14 @@ def retire(context: Context, retirement: Retirement) -> Usage:
         looking(context, lambda one=handle: driver.retire(one))  # type: ignore[misc]  # a default argument binds it now
         context.tell(retirement.rotation, retirement.principal, "retire", f"ended {text}; {IDLE[usage.drain]}")
     return usage
+
+
+def _listed(context: Context, retirement: Retirement) -> Sequence[Credential]:
+    try:
+        return context.driver(retirement.principal).inspect(retirement.principal)
+    except NotFound:
+        # Nobody is there any more, so that nothing can be ended wrongly.
+        return (Credential(handle=Handle(principal=retirement.principal, id=retirement.handle), username=""),)
 
 
 def close(context: Context, retirement: Retirement) -> None:

@@ -6,19 +6,12 @@ from datetime import datetime
 
 from rotator.model.credential import Overlap, Principal, PrincipalKind, Traits
 from rotator.model.errors import Held
-from rotator.model.estate import (
-    STAGED_SUFFIX,
-    TAG_HANDLE,
-    TAG_PRINCIPAL,
-    TAG_ROTATION,
-    Estate,
-    PrincipalRecord,
-    StoredSecret,
-)
+from rotator.model.estate import TAG_HANDLE, TAG_ROTATION, Estate, PrincipalRecord, StoredSecret
 from rotator.model.rotation import Action, Phase, PlanItem, Reason
 from rotator.rotation.consumers import Target, consumer_of
 from rotator.rotation.due import current_credential, due_at, reasons_of
-from rotator.rotation.naming import mark_of, marker_of, name_of, rotation_of, stranger_in
+from rotator.rotation.naming import mark_of, marker_of, name_of, rotation_of
+from rotator.rotation.obstacles import obstacle
 from rotator.rotation.record import RotationRecord, read_promoted
 from rotator.rotation.retirements import any_live, waiting_for
 from rotator.rotation.rules import Rules
@@ -168,7 +161,7 @@ class _One:
         self, reasons: tuple[Reason, ...], target: Target, rotation: str, old: tuple[str, ...], slot: str | None
     ) -> PlanItem:
         """Write the item down; `slot` is None where a free one must be found."""
-        held, advice = self._standing_in_the_way(target.secret_name)
+        held, advice = obstacle(self._estate, self._plan.names, self._principal, target.secret_name, self._traits, self._rules)
         if slot is None and self._traits.overlap is Overlap.TWO_SLOTS and not held and self._known is not None:
             told = self._rules.slots.get(self._principal.id, "")
             try:
@@ -211,40 +204,6 @@ class _One:
             held=f"none of its groups can be moved: {stuck[0].group.name}: {stuck[0].why}",
             advice=f"Put what is missing into the vault: {', '.join(stuck[0].missing)}" if stuck[0].missing else stuck[0].why,
         )
-
-    def _standing_in_the_way(self, secret_name: str) -> tuple[str, str]:
-        who = self._principal.id
-        claims = sorted(one.name for one in self._plan.names.values() if _claims(one, who))
-        if len(claims) > 1:
-            return (
-                f"the vault secrets {' and '.join(claims)} both say that they hold {who}",
-                f"Remove the tag {TAG_PRINCIPAL} from the one that its groups do not use.",
-            )
-        stranger = stranger_in(self._principal, secret_name, self._plan.names, self._rules)
-        if stranger:
-            return (
-                f"the vault's secret {stranger} is not {who}'s, and would be overwritten",
-                f"If it is meant to be, tag it {TAG_PRINCIPAL}={who}; otherwise choose a name: rotation.secret_names",
-            )
-        if self._traits.overlap is Overlap.LEASES:
-            return "", ""
-        if not sees_secrets_of(self._estate, self._principal):
-            return f"{who} could not be read", "See what could not be read at the top of the audit."
-        if self._known is None:
-            return (
-                f"{who} does not exist where its groups log in",
-                "Create it again under this name, or give the groups another credential.",
-            )
-        if self._known.enabled is False:
-            return (
-                f"{who} is disabled: a new secret would not work either",
-                "Enable it, or give the groups another credential.",
-            )
-        return "", ""
-
-
-def _claims(stored: StoredSecret, principal: str) -> bool:
-    return stored.tags.get(TAG_PRINCIPAL) == principal and not stored.name.endswith(STAGED_SUFFIX)
 
 
 def _in_slot(known: PrincipalRecord | None, slot: str) -> str:

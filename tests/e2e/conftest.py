@@ -3,22 +3,22 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import httpx
 import pytest
+from filelock import FileLock
+
+from rotator.sandbox.serve import Sandbox, SandboxOptions
+from tests.e2e.desk import Desk, Ended
 
 _LONGEST = 240
-
-
-@dataclass(frozen=True)
-class Ended:
-    status: int
-    out: str
-    err: str
 
 
 @dataclass
@@ -65,6 +65,48 @@ def shell(tmp_path: Path) -> Shell:
     return Shell(tmp_path)
 
 
+@dataclass(frozen=True)
+class Demonstration:
+    """One run of `rotator demo` that many tests look at."""
+
+    ended: Ended
+    folder: Path
+
+    @property
+    def page(self) -> Path:
+        return self.folder / "report.html"
+
+
+@pytest.fixture(scope="session")
+def demonstration(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Demonstration:
+    """`rotator demo`, run once, also where several processes share the tests."""
+    base = tmp_path_factory.getbasetemp()
+    root = (base.parent if hasattr(request.config, "workerinput") else base) / "demonstration"
+    with FileLock(f"{root}.lock"):
+        told = root / "ended.json"
+        if not told.exists():
+            root.mkdir(exist_ok=True)
+            ended = Shell(root).run("demo", "--directory", "demo")
+            told.write_text(json.dumps(asdict(ended)))
+    return Demonstration(Ended(**json.loads(told.read_text())), root / "demo")
+
+
+@pytest.fixture(scope="session")
+def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """The demonstration's clouds in this process; `desk` seeds them anew for each test."""
+    with Sandbox(SandboxOptions(directory=tmp_path_factory.mktemp("clouds"))) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def desk(clouds: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """The command line in this process, in front of clouds that nobody has touched."""
+    clouds.reset()
+    for name, value in {**clouds.environment, "COLUMNS": "300", "NO_COLOR": "1"}.items():
+        monkeypatch.setenv(name, value)
+    return Desk(clouds, tmp_path)
+
+
 @pytest.fixture
 def sandboxed(tmp_path: Path) -> Iterator[Shell]:
     """A shell that `eval "$(rotator sandbox env)"` was said in, beside a running `rotator sandbox up`."""
@@ -82,6 +124,46 @@ def sandboxed(tmp_path: Path) -> Iterator[Shell]:
         running.communicate(timeout=30)
     assert running.returncode == 0
     assert not (folder / "sandbox.json").exists()
+
+
+@dataclass(frozen=True)
+class Served:
+    """What a `rotator serve` answered, and how it ended."""
+
+    pages: Mapping[str, str]
+    status: int
+    err: str
+
+
+@pytest.fixture(scope="session")
+def service(clouds: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Served:
+    """`rotator serve` in a process of its own, asked for every page, and told to stop."""
+    clouds.reset()
+    folder, port = tmp_path_factory.mktemp("service"), free_port()
+    variables = {"ROTATOR_CONFIG": str(clouds.options.directory / "rotator.yaml"), **clouds.environment}
+    variables |= {"ROTATOR_SERVICE__HOST": "127.0.0.1", "ROTATOR_SERVICE__PORT": str(port)}
+    running = Shell(folder, variables | {"ROTATOR_STATE__DIRECTORY": str(folder)}).start("serve")
+    pages: dict[str, str] = {}
+    try:
+        transport = httpx.HTTPTransport(retries=8)  # the port opens a moment after the process starts
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", transport=transport, timeout=60) as browser:
+            assert browser.get("/healthz").status_code == 200
+            pause = threading.Event()
+            assert any(browser.get("/readyz").status_code == 200 or pause.wait(0.1) for _ in range(300))
+            for path in ("/healthz", "/readyz", "/metrics", "/api/status", "/"):
+                pages[path] = browser.get(path).raise_for_status().text
+    finally:
+        running.send_signal(signal.SIGTERM)
+        _, err = running.communicate(timeout=60)
+    return Served(pages, running.returncode, err)
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
 
 
 def _object(line: Callable[[], str]) -> dict[str, object]:

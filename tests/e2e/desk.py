@@ -4,7 +4,7 @@ import contextlib
 import io
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,16 @@ from rotator.sandbox.faults import FaultPlan
 from rotator.sandbox.serve import Sandbox
 from rotator.sandbox.world import World
 
-EFFECTS = ("group.", "registry.password.", "graph.", "vault.", "aws.lease")
+EFFECTS = (
+    "group.put",
+    "group.patch",
+    "group.restart",
+    "group.delete",
+    "registry.password.",
+    "graph.password.",
+    "vault.secret.",
+    "ecr.lease.",
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,8 @@ class Desk:
     def __post_init__(self) -> None:
         self.settings: dict[str, Any] = yaml.safe_load(yaml.safe_dump(self.sandbox.configuration))
         self.settings["state"] = {"directory": str(self.folder / "state")}
+        # Reading all policies takes longer than reading the emulated clouds; who wants to see findings turns them on.
+        self.settings["policies"] = {"built_in": False}
         self.begin = len(self.world.events.since())
 
     @property
@@ -61,6 +72,10 @@ class Desk:
         file = self.folder / "rotator.yaml"
         file.write_text(yaml.safe_dump(self.settings, sort_keys=False), encoding="utf-8")
         return run(verb, *arguments, "--config", str(file))
+
+    def sandbox_verb(self, verb: str, *arguments: str) -> Ended:
+        """Run a verb of `rotator sandbox`, in a folder of this desk."""
+        return run("sandbox", verb, "--directory", str(self.folder / "sandbox"), *arguments)
 
     def effects(self) -> list[str]:
         """Return what was changed in the clouds since the desk was set up, by kind of event."""
@@ -98,6 +113,23 @@ class Desk:
         """Make calls go wrong."""
         with self.world.lock:
             self.world.faults = FaultPlan.parse(rules)
+
+    def delete(self, name: str) -> None:
+        """Delete a group, as somebody else would."""
+        key = self.group(name)
+        with self.world.lock:
+            self.world.groups.deleted[key] = self.world.groups.by_id.pop(key).document
+            self.world.touch(f"group:{key}")
+
+    def once(self, kind: str, act: Callable[[], object]) -> None:
+        """Do something as soon as an event of a kind has happened: at the next request, under the world's lock."""
+
+        def look(_at: object) -> None:
+            if any(one.kind == kind for one in self.world.events.since(self.begin)):
+                self.world.clock.unsubscribe(look)
+                act()
+
+        self.world.clock.subscribe(look)
 
     def group(self, name: str) -> str:
         """Return the resource id of a group."""

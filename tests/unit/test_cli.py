@@ -9,10 +9,13 @@ from dataclasses import replace
 
 import pytest
 from rich.console import Console, RenderableType
+from rich.text import Text
 
 from rotator.cli import failure, tables
 from rotator.cli.exits import Exit, Threshold, of_audit, of_error
+from rotator.cli.listing import Heading, Listing, Row
 from rotator.cli.progress import RotationProgress
+from rotator.cli.selection import check_only
 from rotator.history import Entry
 from rotator.model.errors import (
     AlreadyRunning,
@@ -160,6 +163,46 @@ def test_a_table_fits_80_columns_and_says_what_matters(table: Callable[[], Rende
     words = " ".join(text.split())
     for one in expected:
         assert one in words or one in text.replace("\n", "").replace(" ", "")
+
+
+def test_nothing_found_is_not_nothing_to_find_where_something_was_not_read() -> None:
+    nothing = replace(sample.audit(), findings=())
+    assert "No open violation." in shown(tables.findings(nothing, {}, None))
+    assert "in what could be read" in shown(tables.findings(nothing, {}, None, complete=False))
+
+
+def test_what_could_not_be_read_for_one_reason_is_said_once() -> None:
+    (missing,) = sample.estate().unread
+    text = shown(tables.unread([missing, replace(missing, what="registries"), replace(missing, scope="another")]), width=200)
+    assert text.count("reading container groups was refused") == 1
+    assert "container-groups of 8a1f2c3d-0000-4000-8000-000000000002, another, registries of 8a1f2c3d" in text
+
+
+def test_a_list_gives_its_widest_columns_less_room_before_it_folds_anything_else() -> None:
+    rows = [Row(cells=(Text("short"), Text("x" * 30), Text("y" * 30)), below=(Text("below"),))]
+    lines = shown(Listing(rows, ("one", "two", "three")), width=60).splitlines()
+    assert lines[2].split() == ["short", "x" * 24, "y" * 24]
+    assert [line.strip() for line in lines[3:]] == [f"{'x' * 6}{' ' * 20}{'y' * 6}", "below"]
+
+
+def test_in_a_section_that_is_too_wide_the_last_cells_go_below() -> None:
+    heading = Heading(mark=Text("high"), text=Text("a title"))
+    rows: list[Row | Heading] = [heading, Row(cells=(Text("name"), Text("a place that is far away")))]
+    assert shown(Listing(rows), width=60).split() == ["high", "a", "title", "name", "a", "place", "that", "is", "far", "away"]
+    assert len(shown(Listing(rows), width=60).splitlines()) == 2
+    assert [line.strip() for line in shown(Listing(rows), width=30).splitlines()] == [
+        "high  a title",
+        "name",
+        "a place that is far away",
+    ]
+
+
+def test_a_mistyped_credential_is_answered_with_the_nearest() -> None:
+    estate = sample.estate(unread=False)
+    check_only(["acr-token:*", sample.ADMIN.id], estate)
+    with pytest.raises(ConfigError, match=r"did you mean acr-token:northwind\.azurecr\.io/pull-web"):
+        check_only(["pull-wbe"], estate)
+    check_only(["pull-wbe"], sample.estate())  # it may be where nothing could be read
 
 
 def test_progress_is_plain_lines_where_there_is_no_terminal() -> None:

@@ -10,12 +10,17 @@ from datetime import timedelta
 
 import pytest
 
+from rotator.audit.evaluate import evaluate
+from rotator.audit.policies import default_policy_directory, load_policies
+from rotator.audit.waivers import NO_WAIVERS
 from rotator.model.credential import PrincipalKind
-from rotator.model.rotation import Plan
+from rotator.model.policy import Severity
+from rotator.model.rotation import Plan, Reason
 from rotator.model.secret import Secret
 from rotator.report import html, words
 from rotator.report import json as as_json
 from rotator.report.document import Report, build
+from rotator.report.unjudged import unjudged
 from tests import reportsample as sample
 
 
@@ -142,12 +147,40 @@ def test_what_has_no_written_form_is_refused(value: object) -> None:
         (lambda: words.count(1, "group"), "1 group"),
         (lambda: words.count(1200, "policy", "policies"), "1,200 policies"),
         (lambda: words.listed(["a", "b", "c", "d"]), "a, b, c and 1 more"),
+        (lambda: words.called(sample.ECR, {}), "AWS 123456789012 eu-west-1"),
+        (lambda: words.called(sample.APP, {sample.APP.id: "shop-pull"}), "shop-pull"),
+        (lambda: words.short("password1@2026-08-23T04:58:24Z"), "password1 of 2026-08-23"),
+        (lambda: words.short("lease@2026-11-23T17:10:01Z"), "lease until 2026-11-23 17:10"),
+        (lambda: words.short("application/ade9c982-bdbd-455a-819d-dbab9879c997"), "application/ade9c982"),
+        (lambda: words.short("containers/web/command"), "containers/web/command"),
+        (lambda: words.why_due(sample.plan().due[0], sample.NOW), "ends in 14 d"),
         (lambda: words.subject(sample.APP.id, {sample.APP.id: "shop-pull"})[0], "shop-pull"),
         (lambda: words.subject(sample.group_id("web-1").text, {})[0], "rg-shop/web-1"),
     ],
 )
 def test_words(written: Callable[[], str], expected: str) -> None:
     assert written() == expected
+
+
+def test_what_could_not_be_judged_is_one_entry_a_thing() -> None:
+    registry = sample.HUB.registry
+    asked = f"it cannot be told whether this holds: x. Expired is not known ({registry} offers no list (yet)); age is not known "
+    findings = [
+        sample.finding(policy, sample.HUB.id, "", f"hub: {asked}({registry} offers no list (yet))") for policy in sample.POLICIES
+    ]
+    (one,) = unjudged(findings)
+    assert one.sentence == f"{len(findings)} policies could not be judged: {registry} offers no list (yet)"
+    assert one.severity is Severity.CRITICAL
+
+
+def test_the_reason_for_an_unknown_verdict_is_found_in_a_real_audit() -> None:
+    audit = evaluate(sample.estate(unread=False), load_policies([default_policy_directory()]), NO_WAIVERS, sample.NOW)
+    things = {one.resource: one for one in unjudged(audit.unknown())}
+    assert things[sample.HUB.id].why == "its credentials could not be read"
+
+
+def test_every_reason_has_words() -> None:
+    assert set(words.REASONS) == set(Reason)
 
 
 def test_every_kind_of_principal_has_a_name() -> None:

@@ -212,6 +212,20 @@ def test_the_record_of_a_rotation_may_be_edited_away_in_the_middle(overlap: Over
         assert_good_end(cloud)
 
 
+def test_nothing_is_ended_while_the_registry_does_not_list_the_secret_in_use() -> None:
+    """A token's password is ended by sending the list of those that stay: a late list would end the new one with the old."""
+    cloud = expiring_cloud()
+    run(cloud)
+    cloud.clock.sleep(NIGHT)
+    cloud.lagging = {cloud.issued[-1].handle.id}
+    [outcome] = run(cloud)
+    assert outcome.result is Result.HELD
+    assert len(cloud.live()) == 2
+    cloud.lagging = set()
+    run(cloud)
+    assert_good_end(cloud)
+
+
 # --- slots ------------------------------------------------------------------------------------------------------------------
 
 

@@ -1,15 +1,18 @@
 """The metrics: complete, truthful, and gone when the thing they describe is gone."""
 
+import threading
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
 from rotator.model.credential import PrincipalKind
 from rotator.model.rotation import Plan, Reason, Result
 from rotator.telemetry.metrics import Metrics
+from rotator.telemetry.waiting import Waiting
 from tests import reportsample as sample
 
 PULL_LABELS = {"credential_id": sample.PULL.id, "kind": "acr-token", "registry": sample.REGISTRY}
@@ -156,3 +159,40 @@ def test_the_textfile_holds_the_same_text(filled: Metrics, tmp_path: Path) -> No
     file = tmp_path / "metrics" / "rotator.prom"
     filled.write_textfile(file)
     assert file.read_text() == filled.text()
+
+
+def test_what_a_run_waits_for_is_said_once_patience_is_over_and_not_again_at_once() -> None:
+    waiting = Waiting(patience=0.0)
+    with structlog.testing.capture_logs() as entries:
+        waiting.request("key-vault", "list-secrets", "unsent", 0.1)
+        waiting.request("key-vault", "list-secrets", "503", 0.1)
+        waiting.request("arm", "list", "200", 0.1)
+        waiting.look()
+        waiting.look()
+    (entry,) = entries
+    assert entry["event"] == "waiting for Key Vault"
+    assert (entry["operation"], entry["cause"], entry["tries"]) == ("list-secrets", "answers 503", 2)
+
+
+def test_what_works_again_is_waited_for_no_longer() -> None:
+    waiting = Waiting(patience=0.0)
+    with structlog.testing.capture_logs() as entries:
+        waiting.request("arm", "list", "429", 0.1)
+        waiting.request("arm", "list", "200", 0.1)
+        waiting.look()
+    assert entries == []
+
+
+def test_a_short_trouble_is_not_worth_a_word() -> None:
+    waiting = Waiting()
+    with structlog.testing.capture_logs() as entries:
+        waiting.request("arm", "list", "unanswered", 0.1)
+        waiting.look()
+    assert entries == []
+
+
+def test_somebody_looks_while_a_block_runs() -> None:
+    waiting, pause = Waiting(patience=0.01), threading.Event()
+    with structlog.testing.capture_logs() as entries, waiting.watched():
+        waiting.request("arm", "list", "unsent", 0.1)
+        assert any(entries or pause.wait(0.01) for _ in range(1000))
