@@ -51,7 +51,7 @@ def _broken(measured: Mapping[str, Any]) -> list[str]:
             f"{place(one['group'])} could not pull from {one['registry']} for {one['seconds']:g} s: {one['reason']}"
             for one in measured["outages"]
         ),
-        *(f"lost: {one}" for one in measured["lost_properties"]),
+        *(f"{place(one['group'])} lost {one['path']}" for one in measured["lost_properties"]),
         *(f"{one['kind']} of {one['principal']} found in {one['source']}" for one in measured["leaks"]),
         *(f"nobody owns {one['handle']} of {one['principal']}" for one in measured["orphans"]),
     ]

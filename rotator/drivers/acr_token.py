@@ -122,9 +122,16 @@ class AcrToken:
 
     def _keep_others(self, handle: Handle, token: dict[str, Any], passwords: Sequence[dict[str, Any]]) -> None:
         """Send the list of what stays; what is not in it ends. Only names are sent, so a slot that was just refilled stays."""
-        kept: dict[str, Any] = {
-            "passwords": [{"name": one["name"]} for one in passwords if _handle_of(handle.principal, one).id != handle.id]
-        }
+        others = [{"name": one["name"]} for one in passwords if _handle_of(handle.principal, one).id != handle.id]
+        if not others:
+            # A secret is retired when another has taken its place. A list without that one is from before it was made, and an
+            # empty list of what stays would end both.
+            raise Conflict(
+                f"{handle.principal.id}: the registry lists no other password than {handle.id}; nothing was ended",
+                api=_SERVICE,
+                operation="retire-password",
+            )
+        kept: dict[str, Any] = {"passwords": others}
         certificates = _credentials(token).get("certificates")
         if certificates:
             kept["certificates"] = certificates
