@@ -158,7 +158,9 @@ def refusal(answer: Answer, asked: Asked) -> RemoteError:
     if status == 429 or code in _THROTTLED:
         return Throttled(text, **place, retry_after=answer.retry_after)
     if code in _DENIED or status in {401, 403}:
-        return Denied(text, **place, needs=asked.needs or f"the permission to {asked.operation.replace('-', ' ')}")
+        # Azure's own sentence buries the permission in ids, and Key Vault's names none for a write.
+        needs = asked.needs or f"the permission to {asked.operation.replace('-', ' ')}"
+        return Denied(f"{said}: {needs} is missing.", **place, needs=needs)
     if status in {408, 503} or (status == 409 and code in _FULL) or (status in _BROKEN and not asked.effect):
         return Unavailable(text, **place)
     if status in _BROKEN:

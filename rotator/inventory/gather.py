@@ -8,6 +8,7 @@ from typing import TypeVar
 from rotator.inventory.classify import DEFAULT_HOSTS, KnownHosts, classify
 from rotator.inventory.scope import Scope
 from rotator.inventory.suspects import find_suspects
+from rotator.model.arm import ArmId
 from rotator.model.credential import Principal, PrincipalKind
 from rotator.model.errors import RotatorError
 from rotator.model.estate import Estate, PrincipalRecord, Registry, Unread
@@ -61,7 +62,8 @@ def gather(
         )
 
         by_server = {one.login_server.lower(): one for one in known}
-        groups = [_told(one, by_server, hosts) for one in listed if scope.admits(one.id, one.tags)]
+        told = [_told(one, by_server, hosts) for one in listed]
+        groups = [one for one in told if scope.admits(one.id, one.tags)]
         registries = _kept(by_server, groups, scope)
         principals = sorted({one for group in groups for one in _principals(group)}, key=lambda one: one.id)
         applications = [one for one in principals if one.kind is PrincipalKind.ENTRA_APP]
@@ -83,6 +85,7 @@ def gather(
         observed_at=observed_at,
         subscriptions=scope.subscriptions,
         groups=tuple(sorted(_respelled(groups, records), key=lambda one: one.id)),
+        bystanders=_bystanders(_respelled(told, records), {one.id for one in groups}),
         registries=registries,
         records={one.principal: one for one in records},
         secrets=tuple(sorted(secrets, key=lambda one: one.name)),
@@ -140,6 +143,14 @@ def _kept(by_server: Mapping[str, Registry], groups: Iterable[ContainerGroup], s
     used = {normal_server(binding.registry) for group in groups for binding in group.bindings}
     kept = (one for server, one in by_server.items() if server in used or scope.admits(one.id, one.tags))
     return tuple(sorted(kept, key=lambda one: one.id))
+
+
+def _bystanders(told: Iterable[ContainerGroup], within: Collection[ArmId]) -> tuple[ContainerGroup, ...]:
+    """Return the groups outside the scope that authenticate as somebody whom a group within it authenticates as."""
+    everybody = list(told)
+    shared = {principal for group in everybody if group.id in within for principal in _principals(group)}
+    outside = (one for one in everybody if one.id not in within and shared & set(_principals(one)))
+    return tuple(sorted(outside, key=lambda one: one.id))
 
 
 def _principals(group: ContainerGroup) -> list[Principal]:

@@ -71,6 +71,8 @@ class Unread:
 class Estate:
     """One reading. `unsourced` lists, for each group that has any, the write-only fields whose value was found nowhere
     (registry passwords of principals that this program can rotate are not among them: a rotation brings its own).
+    `bystanders` are groups outside the scope's filters that authenticate as somebody within: nobody moves them, and what they
+    store must live on.
     """
 
     observed_at: datetime
@@ -81,6 +83,7 @@ class Estate:
     secrets: tuple[StoredSecret, ...]
     unsourced: Mapping[ArmId, tuple[WriteOnlyField, ...]]
     unread: tuple[Unread, ...]
+    bystanders: tuple[ContainerGroup, ...] = ()
 
     @cached_property
     def consumers(self) -> Mapping[Principal, tuple[ContainerGroup, ...]]:

@@ -118,6 +118,6 @@ class ContainerGroup:
         return self.id.name
 
 
-# The name of the tag that a cutover leaves on a group is this prefix and the registry's host; its value is the marker of
-# the rotation whose credential the group now stores. It is how a repeated step sees that it has been here before.
+# The name of the tag that a cutover leaves on a group is this prefix and the registry's host; its value names the rotation and
+# the very secret that the group now stores. It is how a repeated step sees that it has been here before.
 GROUP_TAG_PREFIX = "rotator:"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Never
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter
 
-from rotator.model.errors import AlreadyRunning, RotatorError
+from rotator.model.errors import AlreadyRunning, ConfigError, RotatorError
 from rotator.model.rotation import PlanItem, RotationOutcome
 from rotator.ports import Json
 from rotator.rotation.context import Context
@@ -63,6 +63,7 @@ class Journal:
         """Own the journal until the block ends."""
         with self._locked():
             from dbos import DBOS, DBOSPortableJSONSerializer
+            from sqlalchemy.exc import SQLAlchemyError
 
             logging.getLogger("dbos").setLevel(logging.ERROR)
             DBOS(
@@ -78,7 +79,13 @@ class Journal:
             self._context = context
             self._workflow = self._registered(DBOS)
             try:
-                DBOS.launch()
+                try:
+                    DBOS.launch()
+                except SQLAlchemyError as error:
+                    raise ConfigError(
+                        f"the journal cannot be opened ({type(error).__name__})",
+                        advice="Move it away and run again; the vault says where each rotation stands.",
+                    ) from None
                 yield self
             finally:
                 DBOS.destroy(destroy_registry=True)

@@ -54,8 +54,9 @@ def any_live(handles: Iterable[str], known: PrincipalRecord | None, now: datetim
 
 
 def waiting_for(estate: Estate, target: Target) -> tuple[ArmId, ...]:
-    """List the groups that are not shown to use the target's secret: the one before it must live on."""
-    return tuple(group.id for group in estate.consumers.get(target.principal, ()) if keeps_old(group, target))
+    """List the groups, also those outside the scope, that are not shown to use the target's secret: the old one must live on."""
+    groups = (*estate.consumers.get(target.principal, ()), *estate.bystanders)
+    return tuple(group.id for group in groups if keeps_old(group, target))
 
 
 def orphans_of(estate: Estate, records: Iterable[RotationRecord]) -> Iterator[Handle]:
@@ -68,7 +69,12 @@ def orphans_of(estate: Estate, records: Iterable[RotationRecord]) -> Iterator[Ha
     if not (sees_vault(estate) and sees_consumers(estate)):
         return
     known = list(records)
-    stored_marks = {tag for group in estate.groups for name, tag in group.tags.items() if name.startswith(GROUP_TAG_PREFIX)}
+    stored_marks = {
+        tag
+        for group in (*estate.groups, *estate.bystanders)
+        for name, tag in group.tags.items()
+        if name.startswith(GROUP_TAG_PREFIX)
+    }
     for principal, listed in sorted(estate.records.items(), key=lambda pair: pair[0].id):
         stored = estate.secrets_of.get(principal.id)
         ours = [one for one in known if one.principal == principal]

@@ -51,6 +51,7 @@ def carry_out(steps: Steps, context: Context, item: PlanItem) -> RotationOutcome
         record = _step(steps, "promote", _RECORD, lambda: verify.promote(context, item, record))
         return _moved(steps, context, item, record, missing, outcome)
     except (VerificationFailed, Held) as error:
+        context.tell(item.rotation, item.principal, "rotation", error=error)
         return _ended(context, outcome, Result.HELD, error.message, error.code)
     except RotatorError as error:
         context.tell(item.rotation, item.principal, "rotation", error=error)

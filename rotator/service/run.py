@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from rotator.application import Application
+from rotator.model.credential import PrincipalKind
 from rotator.model.estate import Estate
 from rotator.model.policy import Audit
 from rotator.model.rotation import Plan, Result, RotationOutcome
@@ -69,6 +70,13 @@ def carry_out(application: Application, run: Run, progress: Observer | None = No
 def run_once(application: Application, progress: Observer | None = None) -> Run:
     """Do everything that is due now."""
     return carry_out(application, look(application), progress)
+
+
+def renew_leases(application: Application, progress: Observer | None = None) -> Run:
+    """Renew what ends within hours, and leave everything else to the nightly run."""
+    seen = look(application)
+    leases = application.plan(seen.estate, [f"{PrincipalKind.ECR}:*"])
+    return carry_out(application, replace(seen, plan=leases), progress)
 
 
 def finish(application: Application, run: Run, progress: Observer | None = None) -> Run | None:

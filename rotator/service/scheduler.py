@@ -11,7 +11,7 @@ from apscheduler.triggers.cron import CronTrigger
 
 from rotator.application import Application
 from rotator.model.errors import ConfigError, RotatorError
-from rotator.service.run import Run, look, run_once
+from rotator.service.run import Run, look, renew_leases, run_once
 from rotator.settings import Schedule
 
 log = structlog.get_logger(__name__)
@@ -35,7 +35,12 @@ class Scheduler:
             executors={"default": ThreadPoolExecutor(2)},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
-        for name, expression, work in (("audit", schedule.audit, self.audit), ("rotate", schedule.rotate, self.rotate)):
+        jobs = (
+            ("audit", schedule.audit, self.audit),
+            ("rotate", schedule.rotate, self.rotate),
+            ("leases", schedule.leases, self.leases),
+        )
+        for name, expression, work in jobs:
             self._scheduler.add_job(work, _trigger(name, expression, jitter), id=name, name=name)
 
     def start(self) -> None:
@@ -64,6 +69,10 @@ class Scheduler:
     def rotate(self) -> None:
         """Rotate what is due now. A failure is logged and left to the next time."""
         self._guarded("rotate", lambda: run_once(self._application))
+
+    def leases(self) -> None:
+        """Renew leases now. A failure is logged and left to the next time."""
+        self._guarded("leases", lambda: renew_leases(self._application))
 
     def _guarded(self, name: str, work: Callable[[], Run]) -> None:
         with self._one_at_a_time:

@@ -178,7 +178,7 @@ def test_the_service_works_and_stops_when_told(service: Served) -> None:
     assert service.pages["/readyz"] == "ready\n"
     assert "rotator_build_info" in service.pages["/metrics"]
     assert "Registry credentials of 37 container groups" in service.pages["/"]
-    assert set(json.loads(service.pages["/api/status"])["next_runs"]) == {"audit", "rotate"}
+    assert set(json.loads(service.pages["/api/status"])["next_runs"]) == {"audit", "rotate", "leases"}
     assert service.status == 0, service.err
     entries = [json.loads(line) for line in service.err.splitlines()]
     assert [one["event"] for one in entries if one["logger"] == "rotator.service.serve"] == ["serving", "stopping"]

@@ -229,3 +229,15 @@ def test_an_identity_is_nobody_to_look_up() -> None:
     estate = gather(made.readers, HERE)
     assert estate.consumers == {}
     assert made.directory.asked == []
+
+
+def test_groups_outside_the_scope_that_share_a_principal_are_kept_as_bystanders() -> None:
+    made = cloud()
+    made.groups.listed[SUBSCRIPTION] = [
+        group("web", binding()),
+        group("elsewhere", binding(), id_=group_id("elsewhere", resource_group="other-team")),
+        group("alone", binding(Inline("somebody-else")), id_=group_id("alone", resource_group="other-team")),
+    ]
+    estate = gather(made.readers, Scope(subscriptions=(SUBSCRIPTION,), resource_groups=("shop",)))
+    assert [one.name for one in estate.groups] == ["web"]
+    assert [one.name for one in estate.bystanders] == ["elsewhere"]

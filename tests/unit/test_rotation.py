@@ -7,13 +7,15 @@ from itertools import combinations
 
 import pytest
 
+from rotator.model.arm import ArmId
 from rotator.model.credential import Overlap
 from rotator.model.group import GroupState
 from rotator.model.rotation import Action, Reason, Result
+from rotator.rotation.plan import make_plan
 from rotator.rotation.rules import Rules
-from tests.memorycloud import Fault, MemoryCloud
-from tests.memoryports import hold_in_vault
-from tests.nights import NIGHT, assert_good_end, expiring_cloud, nights, plan_of, run
+from tests.memorycloud import TRAITS, VAULT, Fault, MemoryCloud
+from tests.memoryports import estate_of, hold_in_vault
+from tests.nights import NIGHT, RULES, assert_good_end, expiring_cloud, nights, plan_of, run
 
 
 @pytest.mark.parametrize("overlap", [Overlap.TWO_SLOTS, Overlap.MANY])
@@ -158,3 +160,15 @@ def test_more_restarts_than_one_run_may_cause_are_held() -> None:
     cloud = expiring_cloud(groups=8)
     plan = plan_of(cloud, rules=Rules(max_groups_per_run=5))
     assert [bool(item.held) for item in plan.items] == [False], "one item is never split, so the first always goes"
+
+
+def test_an_old_secret_lives_while_a_group_outside_the_scope_may_store_it() -> None:
+    cloud = expiring_cloud()
+    run(cloud)
+    cloud.clock.sleep(NIGHT)
+    estate = estate_of(cloud)
+    stranger = replace(estate.groups[0], id=ArmId(estate.groups[0].id.text + "-of-another-team"), tags={})
+    plan = make_plan(replace(estate, bystanders=(stranger,)), TRAITS, RULES, cloud.clock.now(), vault=VAULT)
+    [retirement] = plan.retirements
+    assert retirement.waiting_for == (stranger.id,)
+    assert not retirement.due(cloud.clock.now())
