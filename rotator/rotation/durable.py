@@ -5,6 +5,8 @@ values. Importing DBOS costs more than a second, so it happens here and only whe
 """
 
 import logging
+import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -66,6 +68,7 @@ class Journal:
             from sqlalchemy.exc import SQLAlchemyError
 
             logging.getLogger("dbos").setLevel(logging.ERROR)
+            _mend_old_sqlite()
             DBOS(
                 config={
                     "name": "rotator",
@@ -166,6 +169,27 @@ def _alone_in(url: str) -> Iterator[None]:
             yield
     finally:
         engine.dispose()
+
+
+def _mend_old_sqlite() -> None:
+    """Give SQLite before 3.42 the fractions of a second that DBOS's tables ask for by default.
+
+    `unixepoch('subsec')` is NULL there, and DBOS, which asks for it on Python 3.12 and newer, then refuses to start. Debian 12
+    brings SQLite 3.40.
+    """
+    if sqlite3.sqlite_version_info >= (3, 42):
+        return
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    if not event.contains(Engine, "connect", _with_fractions):
+        event.listen(Engine, "connect", _with_fractions)
+
+
+def _with_fractions(connection: object, _record: object) -> None:
+    if isinstance(connection, sqlite3.Connection):
+        # The times of DBOS's own rows; nothing of ours is decided by them, so they need not follow the clock port.
+        connection.create_function("unixepoch", 1, lambda _subsec: time.time())  # noqa: TID251
 
 
 def _journalled(outcome: RotationOutcome) -> Json:

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from rotator.model.credential import Overlap
 from rotator.model.errors import AlreadyRunning
 from rotator.model.rotation import Result
-from rotator.rotation.durable import Journal
+from rotator.rotation.durable import Journal, _mend_old_sqlite
 from tests.conftest import Programs
 from tests.memorycloud import Crash, Fault, MemoryCloud
 from tests.memoryports import context_of
@@ -107,3 +108,11 @@ def test_replicas_take_turns_at_a_journal_in_postgresql(database: str) -> None:
     with Journal(database, lock=None).opened(context) as opened:
         assert opened.carried_on() == ()
     finished(cloud)
+
+
+def test_an_old_sqlite_is_given_the_clock_that_the_journal_asks_it_for() -> None:
+    """SQLite before 3.42 answers NULL, and DBOS does not start on Python 3.12 and newer (Debian 12)."""
+    _mend_old_sqlite()
+    _mend_old_sqlite()
+    with create_engine("sqlite://").connect() as connection:
+        assert connection.scalar(text("SELECT unixepoch('subsec')")) > 1_700_000_000
