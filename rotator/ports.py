@@ -43,10 +43,13 @@ class RegistryDriver(Protocol):
         """
         ...
 
-    def issue(self, principal: Principal, marker: str, ttl: timedelta | None, slot: str) -> tuple[Credential, Secret]:
+    def issue(
+        self, principal: Principal, marker: str, ttl: timedelta | None, slot: str, *, before: datetime | None = None
+    ) -> tuple[Credential, Secret]:
         """Make a new secret and return it; the only place where a value enters the program.
 
-        `slot` names the slot to fill where the kind has slots. Raises Indeterminate when no answer came: there may be a secret
+        `slot` names the slot to fill where the kind has slots. Where filling it ends another secret, nothing is sent after the
+        instant `before`: Held then. Raises Indeterminate when no answer came: there may be a secret
         that nobody knows. ConfigError, before anything is sent, when this kind is not configured.
         """
         ...

@@ -166,6 +166,10 @@ class RotationSettings(Section):
     max_parallel: Annotated[int, Field(ge=1, le=32, description="rotations, and groups of one wave, at a time")] = 4
     verify_pulls: Annotated[int, Field(ge=1, le=20, description="pulls in a row that must succeed")] = 3
     health_timeout: Annotated[Duration, Field(description="how long a group may take to become healthy")] = timedelta(minutes=10)
+    writer_timeout: Annotated[
+        Duration,
+        Field(description="how long another installation's unfinished rotation is left alone after its last sign of life"),
+    ] = timedelta(minutes=10)
     secret_name: Annotated[
         str, Field(description="vault secret of a principal that has none yet; {kind}, {registry} and {name} are filled in")
     ] = "{kind}-{registry}-{name}"

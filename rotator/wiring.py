@@ -111,6 +111,7 @@ def build(settings: Settings, observers: Sequence[Observer] = ()) -> Application
         claims=_LocalClaims(),
         observer=history,
         rules=_rules(settings.rotation),
+        writer=history.installation,
     )
     return Application(
         clock=clock,

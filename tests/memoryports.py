@@ -56,7 +56,7 @@ def estate_of(cloud: MemoryCloud, *unread: str) -> Estate:
     )
 
 
-def context_of(cloud: MemoryCloud, rules: Rules | None = None) -> Context:
+def context_of(cloud: MemoryCloud, rules: Rules | None = None, writer: str = "here") -> Context:
     return Context(
         clock=cloud.clock,
         drivers={kind: MemoryDriver(cloud, kind) for kind in TRAITS},
@@ -67,6 +67,7 @@ def context_of(cloud: MemoryCloud, rules: Rules | None = None) -> Context:
         claims=NoClaims(),
         observer=cloud,
         rules=rules or Rules(max_parallel=1, verify_pulls=2),
+        writer=writer,
     )
 
 
@@ -90,12 +91,16 @@ class MemoryDriver:
             and one.handle.id not in self._cloud.lagging
         )
 
-    def issue(self, principal: Principal, marker: str, ttl: timedelta | None, slot: str) -> tuple[Credential, Secret]:
+    def issue(
+        self, principal: Principal, marker: str, ttl: timedelta | None, slot: str, *, before: datetime | None = None
+    ) -> tuple[Credential, Secret]:
         cloud = self._cloud
         cloud.clock.sleep(timedelta(seconds=1))
         with cloud.effect(f"issue for {principal.kind} {slot}"):
-            cloud.serial += 1
             now = cloud.clock.now()
+            if before is not None and now > before:
+                raise Held("it is too late to send this")
+            cloud.serial += 1
             ends_at = now + LEASE if principal == AWS else now + ttl if ttl else None
             if principal == TOKEN:
                 assert slot in {"password1", "password2"}

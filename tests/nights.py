@@ -57,11 +57,17 @@ def plan_of(cloud: MemoryCloud, *unread: str, force: bool = False, rules: Rules 
 
 
 def run(
-    cloud: MemoryCloud, journal: Journal | None = None, *, force: bool = False, plan: Plan | None = None, rules: Rules = RULES
+    cloud: MemoryCloud,
+    journal: Journal | None = None,
+    *,
+    force: bool = False,
+    plan: Plan | None = None,
+    rules: Rules = RULES,
+    writer: str = "here",
 ) -> list[RotationOutcome]:
     """One run: what was cut off goes on, what waits for its end is ended, what is due is rotated."""
     plan = plan or plan_of(cloud, force=force, rules=rules)
-    context, journal = context_of(cloud, rules), journal or Journal()
+    context, journal = context_of(cloud, rules, writer), journal or Journal()
     outcomes, resumed = [], set()
     while journal.pending:
         item, steps = journal.pending[0]

@@ -15,6 +15,7 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionErro
 from urllib3.util import connection as sockets
 from urllib3.util.retry import Retry
 
+from rotator.clients.deadline import check_deadline
 from rotator.clients.network import Network
 from rotator.clients.observed import UNANSWERED, UNSENT, RequestObserver, Stopwatch
 from rotator.ports import Clock
@@ -51,6 +52,8 @@ class ClockedTransport(RequestsTransport):  # type: ignore[misc]  # exported unt
 
     def send(self, request: object, **kwargs: object) -> object:
         """Send a request; ServiceRequestError means that nothing was sent, ServiceResponseError that it may have been."""
+        if getattr(request, "method", "") != "GET":
+            check_deadline(self._clock)
         watch = Stopwatch(self._observe)
         try:
             response = super().send(request, **kwargs)

@@ -6,6 +6,7 @@ from typing import Any, TypedDict
 from urllib.parse import quote
 
 from rotator.clients.arm import Arm
+from rotator.clients.deadline import not_after
 from rotator.clients.pulls import PullProbe
 from rotator.clients.retry import retried
 from rotator.clients.tokenslots import slot_credential, slot_handle
@@ -68,7 +69,9 @@ class AcrToken:
             for one in _passwords(self._token(principal))
         )
 
-    def issue(self, principal: Principal, marker: str, ttl: timedelta | None, slot: str) -> tuple[Credential, Secret]:
+    def issue(
+        self, principal: Principal, marker: str, ttl: timedelta | None, slot: str, *, before: datetime | None = None
+    ) -> tuple[Credential, Secret]:
         """Fill one slot with a new password. Raises Indeterminate when no answer came: the slot may hold a new one."""
         if slot not in SLOTS:
             raise Rejected(
@@ -86,12 +89,13 @@ class AcrToken:
         }
         call = _call("generate-credentials", _GENERATE, principal)
         # A token that has just been created refuses for some seconds (TokenNotActive); a refusal changed nothing.
-        answer = retried(
-            self._clock,
-            lambda: self._arm.run("POST", f"{registry.text}/generateCredentials", self._api_version, dict(wish), **call),
-            on=(Conflict,),
-            key=principal.id,
-        )
+        with not_after(before):
+            answer = retried(
+                self._clock,
+                lambda: self._arm.run("POST", f"{registry.text}/generateCredentials", self._api_version, dict(wish), **call),
+                on=(Conflict,),
+                key=principal.id,
+            )
         return _made(answer, principal, slot, marker)
 
     def verify(self, credential: Credential, secret: Secret, images: Sequence[ImageReference]) -> None:

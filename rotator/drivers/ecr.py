@@ -1,7 +1,7 @@
 """Amazon ECR: logins that live for twelve hours and end by themselves."""
 
 from collections.abc import Sequence
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 
 from rotator.clients.aws import LEASE_TTL, EcrLogins
 from rotator.clients.pulls import PullProbe
@@ -37,7 +37,15 @@ class EcrLease:
         """Return nothing: AWS does not list the logins that it gave out."""
         return ()
 
-    def issue(self, principal: Principal, marker: str, ttl: timedelta | None, slot: str) -> tuple[Credential, Secret]:  # noqa: ARG002 - AWS alone decides how long
+    def issue(
+        self,
+        principal: Principal,
+        marker: str,
+        ttl: timedelta | None,  # noqa: ARG002 - AWS alone decides how long
+        slot: str,  # noqa: ARG002 - no slots here
+        *,
+        before: datetime | None = None,  # noqa: ARG002 - nothing is ended by it
+    ) -> tuple[Credential, Secret]:
         """Ask for a login. The marker is the session's name in AWS's audit log."""
         if self._logins is None:
             raise ConfigError(

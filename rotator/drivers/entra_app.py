@@ -48,7 +48,15 @@ class EntraApp:
             raise _unknown(principal)
         return record.credentials
 
-    def issue(self, principal: Principal, marker: str, ttl: timedelta | None, slot: str) -> tuple[Credential, Secret]:  # noqa: ARG002 - no slots here
+    def issue(
+        self,
+        principal: Principal,
+        marker: str,
+        ttl: timedelta | None,
+        slot: str,  # noqa: ARG002 - no slots here
+        *,
+        before: datetime | None = None,  # noqa: ARG002 - nothing is ended by it
+    ) -> tuple[Credential, Secret]:
         """Add a client secret that shows the marker in its display name. Raises Indeterminate when no answer came."""
         holder = self._holder(principal)
         end_at = self._clock.now() + (ttl or DEFAULT_TTL)

@@ -1,14 +1,16 @@
 """Opens the history's database, whichever it is."""
 
+import secrets
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import Engine, create_engine, event, insert, select
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 from sqlalchemy.pool import StaticPool
 
-from rotator.history.rows import SCHEMA_VERSION, schema, tables
+from rotator.history.rows import SCHEMA_VERSION, installation, schema, tables
 from rotator.model.errors import ConfigError
 
 BUSY_SECONDS = 10.0
@@ -66,3 +68,13 @@ def prepare(engine: Engine) -> None:
                 f"the history has schema {version}; this version of rotator knows {SCHEMA_VERSION}",
                 advice="Upgrade rotator, or name another database in state.history_url.",
             )
+
+
+def installation_of(engine: Engine) -> str:
+    """Return the name of the installation whose history this is; given once, by chance, and shared by all its replicas."""
+    with suppress(IntegrityError), engine.begin() as connection:
+        if connection.execute(select(installation.c.name)).scalar_one_or_none() is None:
+            # Of two processes that get here at once, one meets the other's row: there is a single key.
+            connection.execute(insert(installation), {"only": 1, "name": secrets.token_hex(4)})
+    with engine.connect() as connection:
+        return str(connection.execute(select(installation.c.name)).scalar_one())

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Insert, Update, bindparam, case, delete, inse
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
-from rotator.history.database import open_engine, prepare
+from rotator.history.database import installation_of, open_engine, prepare
 from rotator.history.rows import Entry, Instant, RememberedFinding, events, findings, outcomes, runs
 from rotator.model.errors import ConfigError
 from rotator.model.estate import Estate
@@ -30,6 +30,7 @@ class History:
     """Remembers audits, findings and rotations in a database that SQLAlchemy can reach. Thread-safe.
 
     `url` is a SQLAlchemy URL: `sqlite:///path/history.sqlite` or `postgresql+psycopg://…`. Missing tables are made.
+    `installation` names this installation; it is lost with the history.
     Raises ConfigError when the database cannot be opened, or was written by a newer version.
     """
 
@@ -38,6 +39,7 @@ class History:
         self._engine = open_engine(url)
         try:
             prepare(self._engine)
+            self.installation = installation_of(self._engine)
         except SQLAlchemyError as error:
             raise _unopened(self._engine.url, error) from None
 

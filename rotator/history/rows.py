@@ -32,6 +32,10 @@ tables = MetaData()
 
 schema = Table("rotator_schema", tables, Column("version", Integer, primary_key=True))
 
+installation = Table(
+    "rotator_installation", tables, Column("only", Integer, primary_key=True), Column("name", String(40), nullable=False)
+)
+
 runs = Table(
     "rotator_runs",
     tables,

@@ -1,8 +1,8 @@
 """What the phases reach the world through."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from rotator.model.arm import ArmId
@@ -31,7 +31,11 @@ _LOOK_PAUSE = timedelta(seconds=5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """The ports and the operator's numbers, handed to every phase."""
+    """The ports and the operator's numbers, handed to every phase.
+
+    `writer` names this installation in the vault's tags, empty where there can be no other; `signatures` is when each rotation
+    was last signed with it.
+    """
 
     clock: Clock
     drivers: DriverTable
@@ -42,6 +46,8 @@ class Context:
     claims: GroupClaims
     observer: Observer
     rules: Rules
+    writer: str = ""
+    signatures: dict[str, datetime] = field(default_factory=dict)
 
     def driver(self, principal: Principal) -> RegistryDriver:
         """Return the principal's driver; Held when this version has none."""
@@ -72,9 +78,16 @@ class Context:
         return None
 
     def save(self, record: RotationRecord, *, enabled: bool | None = None) -> RotationRecord:
-        """Write a record's tags on the version that carries it."""
-        annotate(self, record.staged_name, record.version, record.tags(), enabled=enabled)
-        return record
+        """Write a record's tags, signed, on the version that carries it; returns the record as it is there."""
+        written = self.signed(record)
+        annotate(self, written.staged_name, written.version, written.tags(), enabled=enabled)
+        return written
+
+    def signed(self, record: RotationRecord) -> RotationRecord:
+        """Return the record with this installation's name and the present instant, as it is to be written."""
+        now = self.clock.now()
+        self.signatures[record.rotation] = now
+        return replace(record, writer=self.writer, touched_at=now)
 
     def tell(
         self,

@@ -16,6 +16,7 @@ from rotator.rotation.consumers import moved
 from rotator.rotation.context import Context, looking
 from rotator.rotation.record import RotationRecord
 from rotator.rotation.redeploy import accepted, redeploy
+from rotator.rotation.tenure import keep
 
 _HEALTH_PAUSE = timedelta(seconds=10)
 _TRANSITION_PAUSE = timedelta(seconds=15)
@@ -57,6 +58,7 @@ def move(context: Context, item: PlanItem, record: RotationRecord, consumer: Con
         return _left(context, item, consumer, error=Held(why))
     changed = False
     try:
+        keep(context, record)
         with context.claims.claim(consumer.group):
             try:
                 group = _settled(context, consumer.group)
@@ -73,7 +75,7 @@ def move(context: Context, item: PlanItem, record: RotationRecord, consumer: Con
                 changed = True
                 context.tell(item.rotation, item.principal, consumer.action.value, group=consumer.group)
             # Also when an earlier try moved it: that one may have died before it saw that the group is not well.
-            _await_health(context, consumer.group, since - _CLOCKS_APART)
+            _await_health(context, record, consumer.group, since - _CLOCKS_APART)
             context.tell(item.rotation, item.principal, "health", "healthy", group=consumer.group)
         return Move(group=consumer.group.text, result=MOVED)
     except RotatorError as error:
@@ -155,9 +157,10 @@ def _apply(context: Context, item: PlanItem, record: RotationRecord, consumer: C
     looking(context, lambda: context.platform.tag(group, tags))
 
 
-def _await_health(context: Context, group: ArmId, since: datetime) -> None:
+def _await_health(context: Context, record: RotationRecord, group: ArmId, since: datetime) -> None:
     deadline = context.clock.now() + context.rules.health_timeout
     while True:
+        keep(context, record)
         try:
             health = context.platform.health(group, since)
             detail, settled = health.detail, health.settled

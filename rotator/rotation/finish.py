@@ -11,6 +11,7 @@ from rotator.model.rotation import Phase, PlanItem, Retirement
 from rotator.ports import Drain, Usage
 from rotator.rotation.context import Context, annotate, looking
 from rotator.rotation.record import RotationRecord, read_record
+from rotator.rotation.tenure import guard
 
 # The log names principals, not their secrets: a consumer's restart on the new secret cannot be told from a use of the old one.
 # What decides is that every group is shown to store the new one; the log adds what it can.
@@ -28,6 +29,7 @@ def begin_soak(context: Context, item: PlanItem, record: RotationRecord, left: S
     Nothing soaks when there is nothing to end: a lease ends by itself, and a first secret replaces none. `left` groups
     keep the rotation open even then, so that they are moved when they can be.
     """
+    guard(context, record)
     now = context.clock.now()
     driver = context.driver(item.principal)
     ends_alone = driver.traits.retire is RetireMode.BY_ITSELF
@@ -36,9 +38,8 @@ def begin_soak(context: Context, item: PlanItem, record: RotationRecord, left: S
     old = () if ends_alone else tuple(handle for handle in item.old if handle not in over and handle != record.handle)
     if not old and not (left and driver.traits.overlap is not Overlap.LEASES):
         closed = replace(record, phase=Phase.DONE, cutover_at=now, old=())
-        context.save(closed, enabled=False)
         context.tell(item.rotation, item.principal, "soak", "nothing is left to end")
-        return closed
+        return context.save(closed, enabled=False)
     soaking = replace(record, phase=Phase.SOAKING, old=old, cutover_at=now, soak_until=now + context.rules.soak)
     context.save(soaking, enabled=False)
     context.tell(item.rotation, item.principal, "soak", f"the old secret lives until {soaking.soak_until:%Y-%m-%d %H:%M} UTC")
@@ -46,10 +47,9 @@ def begin_soak(context: Context, item: PlanItem, record: RotationRecord, left: S
 
 
 def hold(context: Context, record: RotationRecord, why: str) -> RotationRecord:
-    """Record that a person must decide. Both secrets stay alive."""
-    held = replace(record, phase=Phase.HELD, held=why)
-    context.save(held)
-    return held
+    """Record that a person must decide. Both secrets stay alive. Raises Held when another installation works on it by now."""
+    guard(context, record)
+    return context.save(replace(record, phase=Phase.HELD, held=why))
 
 
 def retire(context: Context, retirement: Retirement) -> Usage:

@@ -17,10 +17,10 @@ from rotator.model.secret import Secret
 from rotator.rotation.context import Context, looking
 from rotator.rotation.naming import marker_of, stranger_in
 from rotator.rotation.record import RotationRecord, read_promoted, read_record
+from rotator.rotation.tenure import confirm, take_over, wait_for_turn
 from rotator.rotation.verify import credential_of, value_of
 
 _PLACEHOLDER = "pending"
-_VERSION_PAUSE = timedelta(seconds=2)
 # How long after its announcement a secret of ours may have been made, and how far the registry's clock may be behind ours.
 _MADE_WITHIN = timedelta(hours=1)
 _CLOCKS_APART = timedelta(minutes=5)
@@ -36,14 +36,17 @@ def issue(context: Context, item: PlanItem) -> RotationRecord:
 
 def _issue(context: Context, item: PlanItem) -> RotationRecord:
     driver = context.driver(item.principal)
+    looked_at = context.clock.now()
     current, staged = context.vault.look(item.secret_name), context.vault.look(item.secret_name + STAGED_SUFFIX)
     _refuse_strangers(context, item, current, staged)
-    live = driver.inspect(item.principal)
     found = read_record(staged) if staged else None
+    if wait_for_turn(context, item, found):
+        return _issue(context, item)
+    live = driver.inspect(item.principal)
     for record in (_promoted(item, current), found):
         if record is not None and record.rotation == item.rotation and _usable(context, item, record, live):
             agree = found is not None and (found.rotation, found.handle) == (record.rotation, record.handle)
-            return found if agree and found is not None else _kept_again(context, record)
+            return take_over(context, found) if agree and found is not None else _kept_again(context, record)
     _refuse_other_work(item, found, current, live)
     fresh = RotationRecord(
         rotation=item.rotation,
@@ -56,16 +59,28 @@ def _issue(context: Context, item: PlanItem) -> RotationRecord:
     )
     if driver.traits.overlap is Overlap.TWO_SLOTS:
         fresh = replace(fresh, replaces=_checked_slot(context, item, live, found, current))
-    if driver.traits.overlap is not Overlap.LEASES:
+    leases = driver.traits.overlap is Overlap.LEASES
+    if not leases:
         _announce(context, fresh)
-    for credential in live:
-        ours = credential.handle.marker == item.rotation
-        if ours and credential.handle.id not in {*item.old, current.tags.get(TAG_HANDLE, "") if current else ""}:
-            # Made by an earlier try of this very rotation, and its value was lost before it reached the vault.
-            driver.retire(credential.handle)
-    credential, secret = driver.issue(item.principal, item.rotation, item.ttl, item.slot)
+        confirm(context, fresh, current, looked_at)
+    _end_lost(context, item, live, current)
+    # Whoever stood still for longer may have been taken for dead, and the slot be in use with another's password.
+    before = context.signatures.get(item.rotation, looked_at) + context.rules.writer_timeout / 2
+    credential, secret = driver.issue(item.principal, item.rotation, item.ttl, item.slot, before=before)
     context.tell(item.rotation, item.principal, "issue", f"made {credential.handle.id}")
-    return stage(context, fresh, credential, secret)
+    kept = stage(context, fresh, credential, secret)
+    if leases:
+        # A second lease harms nobody, so that none is announced; but two installations need not both move the groups.
+        confirm(context, kept, current, looked_at)
+    return kept
+
+
+def _end_lost(context: Context, item: PlanItem, live: Sequence[Credential], current: StoredSecret | None) -> None:
+    """End what an earlier try of this very rotation made, and whose value was lost before it reached the vault."""
+    kept = {*item.old, current.tags.get(TAG_HANDLE, "") if current else ""}
+    for credential in live:
+        if credential.handle.marker == item.rotation and credential.handle.id not in kept:
+            context.driver(item.principal).retire(credential.handle)
 
 
 def stage(context: Context, record: RotationRecord, credential: Credential, secret: Secret) -> RotationRecord:
@@ -73,13 +88,15 @@ def stage(context: Context, record: RotationRecord, credential: Credential, secr
 
     A lost answer is looked up, not repeated blindly: the value is still in hand, so nothing has to be made again.
     """
-    staged = replace(
-        record,
-        phase=Phase.STAGED,
-        handle=credential.handle.id,
-        username=credential.username,
-        issued_at=credential.issued_at or context.clock.now(),
-        expires_at=credential.expires_at,
+    staged = context.signed(
+        replace(
+            record,
+            phase=Phase.STAGED,
+            handle=credential.handle.id,
+            username=credential.username,
+            issued_at=credential.issued_at or context.clock.now(),
+            expires_at=credential.expires_at,
+        )
     )
 
     def write() -> StoredSecret:
@@ -96,10 +113,8 @@ def _announce(context: Context, fresh: RotationRecord) -> None:
 
     Each try says it anew, so that a slot which somebody else fills later is not taken for ours.
     """
-    context.vault.write(fresh.staged_name, Secret(_PLACEHOLDER), tags=fresh.tags(), expires_at=None, enabled=False)
-    # The vault orders versions by whole seconds. Without this pause the secret staged next could carry the same second, and a
-    # later look could take the announcement for the newer of the two, and fill the slot that groups use by then.
-    context.clock.sleep(_VERSION_PAUSE)
+    tags = context.signed(fresh).tags()
+    context.vault.write(fresh.staged_name, Secret(_PLACEHOLDER), tags=tags, expires_at=None, enabled=False)
 
 
 def _refuse_strangers(context: Context, item: PlanItem, current: StoredSecret | None, staged: StoredSecret | None) -> None:
@@ -138,9 +153,9 @@ def _promoted(item: PlanItem, current: StoredSecret | None) -> RotationRecord | 
 
 def _kept_again(context: Context, record: RotationRecord) -> RotationRecord:
     """Write the record of a promoted secret again where it is gone, or tells of another secret than the one in use."""
-    secret = value_of(context, record)
-    stored = context.vault.write(record.staged_name, secret, tags=record.tags(), expires_at=record.expires_at, enabled=False)
-    return replace(record, version=stored.version)
+    secret, ours = value_of(context, record), context.signed(record)
+    stored = context.vault.write(ours.staged_name, secret, tags=ours.tags(), expires_at=ours.expires_at, enabled=False)
+    return replace(ours, version=stored.version)
 
 
 def _usable(context: Context, item: PlanItem, found: RotationRecord, live: Sequence[Credential]) -> bool:

@@ -31,6 +31,7 @@ TAG_CUTOVER = "rotator-cutover"
 TAG_SOAK_UNTIL = "rotator-soak-until"
 TAG_HELD = "rotator-held"
 TAG_USERNAME = "rotator-username"
+TAG_WRITER = "rotator-writer"
 _TAG_LIMIT = 512
 
 
@@ -39,6 +40,7 @@ class RotationRecord:
     """One rotation's state. `version` is that of the staged secret which carries it; `old` are the handles to retire.
 
     `replaces` is what the slot held when it was announced that it will be filled; `issued_at` is then the announcement's instant.
+    `writer` is the installation that wrote the record, `touched_at` when it last did.
     """
 
     rotation: str
@@ -56,6 +58,8 @@ class RotationRecord:
     cutover_at: datetime | None = None
     soak_until: datetime | None = None
     held: str = ""
+    writer: str = ""
+    touched_at: datetime | None = None
 
     @property
     def staged_name(self) -> str:
@@ -89,6 +93,7 @@ class RotationRecord:
             TAG_CUTOVER: write_instant(self.cutover_at),
             TAG_SOAK_UNTIL: write_instant(self.soak_until),
             TAG_HELD: self.held[:_TAG_LIMIT],
+            TAG_WRITER: f"{self.writer} {write_instant(self.touched_at)}" if self.writer else "",
         }
         return {name: value for name, value in written.items() if value}
 
@@ -98,6 +103,7 @@ def read_record(stored: StoredSecret) -> RotationRecord | None:
     tags = stored.tags
     if not stored.name.endswith(STAGED_SUFFIX) or TAG_PHASE not in tags or TAG_ROTATION not in tags:
         return None
+    writer, _, touched = tags.get(TAG_WRITER, "").partition(" ")
     try:
         return RotationRecord(
             rotation=tags[TAG_ROTATION],
@@ -115,6 +121,8 @@ def read_record(stored: StoredSecret) -> RotationRecord | None:
             cutover_at=read_instant(tags, TAG_CUTOVER),
             soak_until=read_instant(tags, TAG_SOAK_UNTIL),
             held=tags.get(TAG_HELD, ""),
+            writer=writer,
+            touched_at=datetime.fromisoformat(touched) if touched else None,
         )
     except (KeyError, ValueError):
         # Somebody edited the tags. Treated as no record: the registry's own list still shows what is live.

@@ -24,6 +24,7 @@ class Rules:
     max_parallel: int = 4
     verify_pulls: int = 3
     health_timeout: timedelta = timedelta(minutes=10)
+    writer_timeout: timedelta = timedelta(minutes=10)
     restart_for_leases: bool = False
     rotate_without_expiry: bool = True
     secret_name: str = "{kind}-{registry}-{name}"  # noqa: S105 - a template for names

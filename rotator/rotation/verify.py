@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from rotator.model.credential import Credential, Handle
-from rotator.model.errors import Held, NotFound, VerificationFailed
+from rotator.model.errors import NotFound, VerificationFailed
 from rotator.model.estate import TAG_HANDLE, TAG_ROTATION
 from rotator.model.image import ImageReference
 from rotator.model.rotation import Phase, PlanItem
@@ -13,6 +13,7 @@ from rotator.model.secret import Secret
 from rotator.ports import RegistryDriver
 from rotator.rotation.context import Context, looking
 from rotator.rotation.record import RotationRecord, promoted_tags
+from rotator.rotation.tenure import guard
 
 _PROMOTED = {Phase.PROMOTED, Phase.CUTOVER, Phase.SOAKING, Phase.DONE}
 _RETRY_PAUSE = timedelta(seconds=5)
@@ -55,11 +56,9 @@ def verify(context: Context, item: PlanItem, record: RotationRecord) -> tuple[st
 def promote(context: Context, item: PlanItem, record: RotationRecord) -> RotationRecord:
     """Make the verified secret the version that consumers read, then switch the staged copy off.
 
-    Raises Held when another rotation has begun meanwhile: a journal may come back long after others finished its work.
+    Raises Held when another rotation has begun meanwhile, or another installation has taken this one over.
     """
-    latest = context.record(record.staged_name)
-    if latest is not None and latest.rotation != record.rotation:
-        raise Held(f"{item.principal.id}: another rotation, {latest.rotation}, has begun since; nothing was promoted")
+    guard(context, record)
 
     def write() -> None:
         current = context.vault.look(record.secret_name)
@@ -71,7 +70,7 @@ def promote(context: Context, item: PlanItem, record: RotationRecord) -> Rotatio
 
     looking(context, write)
     promoted = replace(record, phase=record.phase if record.phase in _PROMOTED else Phase.PROMOTED)
-    context.save(promoted, enabled=False)
+    promoted = context.save(promoted, enabled=False)
     context.tell(item.rotation, item.principal, "promote", f"{record.secret_name} now holds {record.handle}")
     return promoted
 

@@ -8,7 +8,7 @@ import pytest
 
 from rotator.drivers import DRIVERS
 from rotator.model.credential import Credential, Handle, Overlap, Principal, PrincipalKind, RetireMode
-from rotator.model.errors import Indeterminate, NotFound, Rejected, VerificationFailed
+from rotator.model.errors import Held, Indeterminate, NotFound, Rejected, VerificationFailed
 from rotator.model.image import ImageReference
 from rotator.model.secret import Secret
 from rotator.ports import RegistryDriver
@@ -89,6 +89,18 @@ def test_a_new_secret_works_beside_the_old_one_until_that_is_retired(cloud: Clou
     settle(cloud, driver)
     assert works(driver, second, new, which.image)
     assert works(driver, first, old, which.image) == (driver.traits.retire is RetireMode.BY_ITSELF)
+
+
+@kinds
+def test_a_slot_is_not_filled_after_the_instant_up_to_which_it_was_known_to_be_free(cloud: Cloud, kind: PrincipalKind) -> None:
+    driver, which = cloud.drivers[kind], subject(cloud, kind)
+    if driver.traits.overlap is not Overlap.TWO_SLOTS:
+        return  # making one more ends none
+    listed = driver.inspect(which.principal)
+    with pytest.raises(Held, match="too late"):
+        driver.issue(which.principal, MARKER, TTL, which.free_slot, before=cloud.clock.now() - timedelta(seconds=1))
+    assert driver.inspect(which.principal) == listed
+    driver.issue(which.principal, MARKER, TTL, which.free_slot, before=cloud.clock.now() + timedelta(minutes=1))
 
 
 @kinds
