@@ -202,10 +202,10 @@ class Schedule(Section):
     @field_validator("audit", "rotate", "leases")
     @classmethod
     def _is_cron(cls, text: str) -> str:
-        from apscheduler.triggers.cron import CronTrigger
+        from rotator.cron import cron_trigger
 
         try:
-            CronTrigger.from_crontab(text)
+            cron_trigger(text)
         except ValueError as error:
             raise ValueError(f"{text!r} is no cron expression of five fields: {error}") from None
         return text

@@ -1,6 +1,5 @@
 """Runs at their times. A run that is late is done once, never twice; two runs never overlap."""
 
-import re
 import threading
 from collections.abc import Callable
 
@@ -10,6 +9,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 
 from rotator.application import Application
+from rotator.cron import cron_trigger
 from rotator.model.errors import ConfigError, RotatorError
 from rotator.service.run import Run, look, renew_leases, run_once
 from rotator.settings import Schedule
@@ -85,13 +85,9 @@ class Scheduler:
                 log.exception("a run failed unexpectedly", run=name)
 
 
-_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
-
-
 def _trigger(name: str, expression: str, jitter: int) -> CronTrigger:
     try:
-        *others, weekday = expression.split()
-        trigger = CronTrigger.from_crontab(" ".join([*others, _named(weekday)]), timezone="UTC")
+        trigger = cron_trigger(expression)
     except ValueError:
         raise ConfigError(
             f"schedule.{name}: {expression!r} is no cron expression",
@@ -99,18 +95,3 @@ def _trigger(name: str, expression: str, jitter: int) -> CronTrigger:
         ) from None
     trigger.jitter = jitter or None
     return trigger
-
-
-def _named(weekdays: str) -> str:
-    """Name the weekdays of a cron field. APScheduler counts them from Monday, cron from Sunday: `0` would be a day late."""
-    named = []
-    for part in weekdays.split(","):
-        days = re.fullmatch(r"([0-7])(?:-([0-7]))?", part)
-        if days is None:
-            named.append(part)
-        else:
-            first, last = int(days[1]), int(days[2] or days[1])
-            if last < first:
-                raise ValueError(part)
-            named += _WEEKDAYS[first : last + 1]
-    return ",".join(dict.fromkeys(named))

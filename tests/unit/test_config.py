@@ -67,12 +67,21 @@ def test_the_documentation_names_every_setting_with_its_default() -> None:
         pytest.param("- a\n", "must be a mapping", id="a list"),
         pytest.param(LEAST + "rotation: {default_ttl: 10d}\n", "at once", id="due from the first day"),
         pytest.param(LEAST + "schedule: {rotate: '61 2 * * *'}\n", "schedule.rotate", id="no such minute"),
+        pytest.param(LEAST + "schedule: {audit: daily}\n", "schedule.audit", id="no cron expression"),
+        pytest.param(LEAST + "schedule: {audit: '0 3 * * 8'}\n", "schedule.audit", id="no such weekday"),
+        pytest.param(LEAST + "schedule: {audit: '0 3 * * 6-2'}\n", "schedule.audit", id="days that run backwards"),
     ],
 )
 def test_a_wrong_file_gets_a_sentence_with_the_line(tmp_path: Path, text: str, sentence: str) -> None:
     with pytest.raises(ConfigError) as raised:
         config.load(written(tmp_path, text), {})
     assert sentence in raised.value.message
+
+
+@pytest.mark.parametrize("expression", ["0 3 * * 7", "0 3 * * 0", "0 3 * * 5-7", "0 3 * * sun"])
+def test_every_way_that_cron_writes_sunday_is_accepted(tmp_path: Path, expression: str) -> None:
+    loaded = config.load(written(tmp_path, LEAST + f"schedule: {{rotate: '{expression}'}}\n"), {})
+    assert loaded.schedule.rotate == expression
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:

@@ -61,6 +61,8 @@ def application(stand: Stand) -> Application:
         "1 is Monday": ("30 4 * * 1", "2026-11-02T04:30"),
         "a range of days": ("0 1 * * 2-4", "2026-11-03T01:00"),
         "a list of days": ("0 1 * * 5,0", "2026-11-06T01:00"),
+        "every second day from Monday to Friday": ("0 1 * * 1-5/2", "2026-11-02T01:00"),
+        "every third day from Sunday": ("0 1 * * */3", "2026-11-04T01:00"),
         "a name": ("0 1 * * sat", "2026-11-07T01:00"),
         "every day": ("23 2 * * *", "2026-11-02T02:23"),
         "a step": ("*/10 * * * *", "2026-11-02T00:00"),
