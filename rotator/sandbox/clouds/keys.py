@@ -4,14 +4,15 @@ import base64
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
+from rotator.sandbox.clouds import management
 from rotator.sandbox.wire import Document, Handler, Refused, Reply, Request, Route, paging, refuse, rfc3339_fine
 
 if TYPE_CHECKING:
     from rotator.sandbox.world import World
 
-_HOSTS = ("management.azure.com", "management.chinacloudapi.cn", "management.usgovcloudapi.net")
 _STORAGE = "Microsoft.Storage/storageAccounts"
 _WORKSPACES = "Microsoft.OperationalInsights/workspaces"
 _PAGE = 20
@@ -198,8 +199,7 @@ def share_workspace_keys(world: "World", request: Request) -> Reply:
     return Reply(200, {"primarySharedKey": holder.keys[0], "secondarySharedKey": holder.keys[1]})
 
 
-def _route(operation: str, method: str, path: str, handler: Handler) -> Route:
-    return Route(service="arm", operation=f"arm.{operation}", method=method, path=path, hosts=_HOSTS, handler=handler, auth="arm")
+_route = partial(management.route, "arm")
 
 
 def _routes_of(kind: str, short: str, keys: str, handler: Handler) -> Iterable[Route]:

@@ -1,12 +1,13 @@
 """HTTP of Azure Resource Manager's own resources."""
 
 import re
+from functools import partial
 
+from rotator.sandbox.clouds import management
 from rotator.sandbox.clouds.arm.records import Identity, ResourceGroup
-from rotator.sandbox.wire import Auth, Document, Handler, Reply, Request, Route, paging, refuse
+from rotator.sandbox.wire import Document, Reply, Request, Route, paging, refuse
 from rotator.sandbox.world import World
 
-HOSTS = ("management.azure.com", "management.chinacloudapi.cn", "management.usgovcloudapi.net")
 _PAGE = 20
 # Versions that the provider of container instances announces: newest first, as Azure lists them.
 _GROUP_VERSIONS = (
@@ -16,9 +17,7 @@ _GROUP_VERSIONS = (
 _REGISTRY_VERSIONS = ("2026-09-01-preview", "2025-11-01", "2023-07-01", "2019-05-01")
 
 
-def route(operation: str, method: str, path: str, handler: Handler, auth: Auth = "arm") -> Route:
-    """Return a route of the management hosts."""
-    return Route(service="arm", operation=f"arm.{operation}", method=method, path=path, hosts=HOSTS, handler=handler, auth=auth)
+route = partial(management.route, "arm")
 
 
 def _subscription(world: World, subscription_id: str) -> Document:

@@ -105,33 +105,11 @@ def _container_view(group: Group, container: Document, index: int, now: datetime
         ("Created", f"Created container with id {identifier}", spread * 3),
         ("Started", f"Started container with id {identifier}", spread * 4),
     )
-    events = []
-    for name, message, after in steps:
-        at = run.pulled_at + after
-        if at <= now:
-            stamp = rfc3339(at)
-            events.append(
-                {
-                    "count": 1,
-                    "firstTimestamp": stamp,
-                    "lastTimestamp": stamp,
-                    "name": name,
-                    "message": message,
-                    "type": "Normal",
-                }
-            )
+    times = ((name, message, run.pulled_at + after) for name, message, after in steps)
+    events = [troubles.event(name, message, at, at) for name, message, at in times if at <= now]
     if group.stopped_at is not None:
-        stamp = rfc3339(group.stopped_at)
-        events.append(
-            {
-                "count": 1,
-                "firstTimestamp": stamp,
-                "lastTimestamp": stamp,
-                "name": "Killing",
-                "message": f"Killing container with id {identifier}.",
-                "type": "Normal",
-            }
-        )
+        killing = f"Killing container with id {identifier}."
+        events.append(troubles.event("Killing", killing, group.stopped_at, group.stopped_at))
     view["events"] = events
     return view
 

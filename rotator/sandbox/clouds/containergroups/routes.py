@@ -1,8 +1,9 @@
 """HTTP of container groups."""
 
 import copy
+from functools import partial
 
-from rotator.sandbox.clouds.arm.routes import HOSTS
+from rotator.sandbox.clouds import management
 from rotator.sandbox.clouds.containergroups.deployment import (
     check_links,
     check_quota,
@@ -17,7 +18,7 @@ from rotator.sandbox.clouds.containergroups.rendering import KIND, render
 from rotator.sandbox.clouds.containergroups.schema import stored
 from rotator.sandbox.clouds.containergroups.validation import check_shape, check_update
 from rotator.sandbox.faults import Fault
-from rotator.sandbox.wire import Document, Handler, Operation, Refused, Reply, Request, Route, paging, refuse, rfc3339_fine
+from rotator.sandbox.wire import Document, Operation, Refused, Reply, Request, Route, paging, refuse, rfc3339_fine
 from rotator.sandbox.world import World
 
 _PAGE = 20
@@ -272,9 +273,7 @@ _ONE = _IN_GROUP + "/{name}"
 _LOCATION = _IN_SUBSCRIPTION + "/locations/{location}"
 
 
-def _route(operation: str, method: str, path: str, handler: Handler) -> Route:
-    return Route(service="arm", operation=f"aci.{operation}", method=method, path=path, hosts=HOSTS, handler=handler, auth="arm")
-
+_route = partial(management.route, "aci")
 
 ROUTES: tuple[Route, ...] = (
     _route("groups.list", "GET", _IN_SUBSCRIPTION + "/containerGroups", list_groups),

@@ -49,7 +49,7 @@ def view(run: Run, image: str, identifier: str, now: datetime) -> Document:
     """Return the instance view of a container whose run goes wrong."""
     if run.outcome == "crash-loop":
         return _crash_loop(run, image, identifier, now)
-    pulling = _event("Pulling", f'pulling image "{image}"', run.pulled_at, run.pulled_at)
+    pulling = event("Pulling", f'pulling image "{image}"', run.pulled_at, run.pulled_at)
     if run.outcome == "pull-back-off":
         return _back_off(run, image, now)
     waiting = {"state": "Waiting", "detailStatus": "ContainerCreating" if run.outcome == "never-ends" else ""}
@@ -63,15 +63,15 @@ def _crash_loop(run: Run, image: str, identifier: str, now: datetime) -> Documen
         return {"restartCount": 0, "currentState": {"state": "Waiting", "detailStatus": "ContainerCreating"}, "events": []}
     started_at, restarts = _last_start(first, now)
     events = [
-        _event("Pulling", f'pulling image "{image}"', run.pulled_at, run.pulled_at),
-        _event("Pulled", f'Successfully pulled image "{image}"', run.pulled_at, run.pulled_at),
-        _event("Created", f"Created container with id {identifier}", first, started_at, restarts + 1),
-        _event("Started", f"Started container with id {identifier}", first, started_at, restarts + 1),
+        event("Pulling", f'pulling image "{image}"', run.pulled_at, run.pulled_at),
+        event("Pulled", f'Successfully pulled image "{image}"', run.pulled_at, run.pulled_at),
+        event("Created", f"Created container with id {identifier}", first, started_at, restarts + 1),
+        event("Started", f"Started container with id {identifier}", first, started_at, restarts + 1),
     ]
     backed_off_at = started_at + _BACK_OFF_AFTER
     if now >= backed_off_at:
         events.append(
-            _event(
+            event(
                 "BackOff", "Back-off restarting failed container", first + _BACK_OFF_AFTER, backed_off_at, restarts + 1, "Warning"
             )
         )
@@ -106,8 +106,8 @@ def _back_off(run: Run, image: str, now: datetime) -> Document:
         return {"restartCount": 0, "currentState": {"state": "Waiting", "detailStatus": "ContainerCreating"}, "events": []}
     tried_at, tries = _last_start(first, now)
     events = [
-        _event("Pulling", f'pulling image "{image}"', first, tried_at, tries + 1),
-        _event(
+        event("Pulling", f'pulling image "{image}"', first, tried_at, tries + 1),
+        event(
             "Failed",
             f'Failed to pull image "{image}": rpc error: code = Unknown desc = Error response from daemon: unauthorized',
             first,
@@ -115,13 +115,14 @@ def _back_off(run: Run, image: str, now: datetime) -> Document:
             tries + 1,
             "Warning",
         ),
-        _event("BackOff", f'Back-off pulling image "{image}"', first, tried_at, tries + 1),
+        event("BackOff", f'Back-off pulling image "{image}"', first, tried_at, tries + 1),
     ]
     status = f'ImagePullBackOff: Back-off pulling image "{image}"'
     return {"restartCount": 0, "currentState": {"state": "Waiting", "detailStatus": status}, "events": events}
 
 
-def _event(name: str, message: str, first: datetime, last: datetime, count: int = 1, kind: str = "Normal") -> Document:
+def event(name: str, message: str, first: datetime, last: datetime, count: int = 1, kind: str = "Normal") -> Document:
+    """Return an event of a container; one that came several times is written once, with its first and its last time."""
     return {
         "count": count,
         "firstTimestamp": rfc3339(first),

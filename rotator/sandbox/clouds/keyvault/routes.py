@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlencode
 
+from rotator.sandbox.clouds import management
 from rotator.sandbox.clouds.keyvault import rules
 from rotator.sandbox.clouds.keyvault.records import Secret, SecretVersion, Vault
 from rotator.sandbox.wire import Document, Handler, Reply, Request, Route, Window, paging, refuse, throttled
@@ -13,7 +15,6 @@ if TYPE_CHECKING:
     from rotator.sandbox.world import World
 
 _HOSTS = ("*.vault.azure.net", "*.vault.azure.cn", "*.vault.usgovcloudapi.net")
-_ARM_HOSTS = ("management.azure.com", "management.chinacloudapi.cn", "management.usgovcloudapi.net")
 _LEVEL = "Recoverable+Purgeable"
 _Thing = TypeVar("_Thing")
 
@@ -281,11 +282,7 @@ def _route(operation: str, method: str, path: str, handler: Handler) -> Route:
     )
 
 
-def _arm(operation: str, path: str, handler: Handler) -> Route:
-    return Route(
-        service="arm", operation=f"arm.{operation}", method="GET", path=path, hosts=_ARM_HOSTS, handler=handler, auth="arm"
-    )
-
+_arm = partial(management.route, "arm")
 
 _SUBSCRIPTION = "/subscriptions/{subscription}"
 _GROUP = f"{_SUBSCRIPTION}/resourceGroups/{{group}}"
@@ -304,7 +301,7 @@ ROUTES: tuple[Route, ...] = (
     _route("getDeleted", "GET", "/deletedsecrets/{name}", get_deleted),
     _route("recover", "POST", "/deletedsecrets/{name}/recover", recover_deleted),
     _route("purge", "DELETE", "/deletedsecrets/{name}", purge_deleted),
-    _arm("vaults.list", f"{_SUBSCRIPTION}/{_PROVIDER}", list_vaults),
-    _arm("vaults.list", f"{_GROUP}/{_PROVIDER}", list_vaults),
-    _arm("vaults.get", f"{_GROUP}/{_PROVIDER}/{{vault}}", get_vault),
+    _arm("vaults.list", "GET", f"{_SUBSCRIPTION}/{_PROVIDER}", list_vaults),
+    _arm("vaults.list", "GET", f"{_GROUP}/{_PROVIDER}", list_vaults),
+    _arm("vaults.get", "GET", f"{_GROUP}/{_PROVIDER}/{{vault}}", get_vault),
 )

@@ -4,6 +4,7 @@ import re
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from rotator.sandbox.clouds import management
 from rotator.sandbox.clouds.keys import KeyHolder
 from rotator.sandbox.clouds.loganalytics.kql import KqlError, Result, run
 from rotator.sandbox.wire import (
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from rotator.sandbox.world import World
 
 _HOSTS = ("api.loganalytics.io", "api.loganalytics.azure.cn", "api.loganalytics.us", "api.loganalytics.azure.com")
-_ARM_HOSTS = ("management.azure.com", "management.chinacloudapi.cn", "management.usgovcloudapi.net")
 _QUERY = "Microsoft.OperationalInsights/workspaces/query/read"
 _RATE = Window(limit=200, span=timedelta(seconds=30))
 """Two hundred queries in thirty seconds and caller."""
@@ -217,7 +217,7 @@ ROUTES: tuple[Route, ...] = (
         "GET",
         f"{_REGISTRY}/providers/Microsoft.Insights/diagnosticSettings",
         list_diagnostic_settings,
-        _ARM_HOSTS,
+        management.HOSTS,
         "arm",
     ),
 )

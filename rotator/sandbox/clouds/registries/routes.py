@@ -2,15 +2,16 @@
 
 import re
 from datetime import timedelta
+from functools import partial
 
-from rotator.sandbox.clouds.arm.routes import HOSTS
+from rotator.sandbox.clouds import management
 from rotator.sandbox.clouds.registries.documents import (
     login_server,
     registry_document,
     settable,
 )
 from rotator.sandbox.clouds.registries.records import Registry
-from rotator.sandbox.wire import Document, Handler, Operation, Reply, Request, Route, paging, refuse
+from rotator.sandbox.wire import Document, Operation, Reply, Request, Route, paging, refuse
 from rotator.sandbox.world import World
 
 PAGE = 20
@@ -215,10 +216,7 @@ _IN_GROUP = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Micr
 ONE = _IN_GROUP + "/{registry}"
 
 
-def route(operation: str, method: str, path: str, handler: Handler) -> Route:
-    """Return a route of the registries' management API."""
-    return Route(service="arm", operation=f"acr.{operation}", method=method, path=path, hosts=HOSTS, handler=handler, auth="arm")
-
+route = partial(management.route, "acr")
 
 ROUTES: tuple[Route, ...] = (
     route("registries.list", "GET", _IN_SUBSCRIPTION, list_registries),
