@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from rotator.audit.evaluate import evaluate
 from rotator.audit.limits import Limits
 from rotator.audit.waivers import Waivers
-from rotator.azure.values import StoredValues
 from rotator.history.record import History
 from rotator.inventory.classify import KnownHosts
 from rotator.inventory.gather import Readers, gather
@@ -49,7 +48,6 @@ class Application:
         scope: Scope,
         hosts: KnownHosts,
         readers: Readers,
-        values: StoredValues,
         rulebook: Callable[[], Rulebook],
         context: Context,
         journal: Journal,
@@ -63,7 +61,6 @@ class Application:
         self._scope = scope
         self._hosts = hosts
         self._readers = readers
-        self._values = values
         self._rulebook = rulebook
         self._context = context
         self._journal = journal
@@ -83,7 +80,6 @@ class Application:
 
     def estate(self) -> Estate:
         """Read the clouds anew, without a judgement."""
-        self._values.refresh()
         return gather(self._readers, self._scope, hosts=self._hosts, rotatable=frozenset(self._context.drivers))
 
     def plan(self, estate: Estate, only: Sequence[str] = (), *, force: bool = False) -> Plan:

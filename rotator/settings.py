@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, HttpUrl, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from rotator.azure.groupversion import API_VERSION
 from rotator.configtext import Duration, parse_duration
 from rotator.model.credential import PrincipalKind
 
@@ -143,6 +144,20 @@ class Policies(Section):
     built_in: bool = True
     waivers: Annotated[Path | None, Field(description="replaces the built-in waivers.yaml")] = None
 
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Every folder that policies are read from, the built-in one first."""
+        from rotator.audit.policies import default_policy_directory
+
+        return (*((default_policy_directory(),) if self.built_in else ()), *self.directories)
+
+    @property
+    def waivers_file(self) -> Path:
+        """The file that waivers are read from."""
+        from rotator.audit.policies import WAIVERS_FILE, default_policy_directory
+
+        return self.waivers or default_policy_directory() / WAIVERS_FILE
+
 
 def _kinds(**given: str) -> dict[PrincipalKind, timedelta]:
     return {PrincipalKind(kind.replace("_", "-")): parse_duration(text) for kind, text in given.items()}
@@ -218,6 +233,21 @@ class State(Section):
     journal_url: Annotated[str | None, Field(description="PostgreSQL, when several replicas share the work")] = None
     history_url: Annotated[str | None, Field(description="any SQLAlchemy URL; a SQLite file by default")] = None
 
+    @property
+    def folder(self) -> Path:
+        """The directory as an absolute path. It may not exist yet."""
+        return self.directory.expanduser().resolve()
+
+    @property
+    def journal_file(self) -> Path:
+        """The journal, unless `journal_url` names another place."""
+        return self.folder / "journal.sqlite"
+
+    @property
+    def history_file(self) -> Path:
+        """The history, unless `history_url` names another place."""
+        return self.folder / "history.sqlite"
+
 
 class Service(Section):
     """Where `rotator serve` listens. There is no log-in of its own: keep it inside the network."""
@@ -234,7 +264,7 @@ class ContainerInstances(Section):
         # YAML reads an unquoted 2026-07-01 as a date.
         BeforeValidator(lambda given: given.isoformat() if isinstance(given, date) else given),
         Field(pattern=r"^\d{4}-\d{2}-\d{2}(-preview)?$", description="an older one would drop newer properties on a redeploy"),
-    ] = "2026-07-01"
+    ] = API_VERSION
 
 
 class Settings(BaseSettings):
@@ -275,7 +305,7 @@ class Settings(BaseSettings):
         )
 
     @model_validator(mode="after")
-    def _soak_fits_leases(self) -> Self:
+    def _no_credential_is_due_at_once(self) -> Self:
         for kind in PrincipalKind:
             ttl = self.rotation.ttl.get(kind, self.rotation.default_ttl)
             before = self.rotation.renew_before.get(kind, self.rotation.default_renew_before)

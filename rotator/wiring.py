@@ -11,7 +11,7 @@ from threading import Lock
 
 from rotator.application import Application, Rulebook
 from rotator.audit.limits import Limits
-from rotator.audit.policies import WAIVERS_FILE, default_policy_directory, load_policies
+from rotator.audit.policies import load_policies
 from rotator.audit.waivers import load_waivers
 from rotator.azure.containergroups import ContainerGroups
 from rotator.azure.directory import EntraDirectory
@@ -135,7 +135,6 @@ def build(settings: Settings, observers: Sequence[Observer] = ()) -> Application
             vault=vault,
             values=values,
         ),
-        values=values,
         rulebook=lambda: rulebook(settings),
         context=context,
         journal=_journal(settings),
@@ -147,12 +146,10 @@ def build(settings: Settings, observers: Sequence[Observer] = ()) -> Application
 
 def rulebook(settings: Settings) -> Rulebook:
     """Load the policies and waivers that the settings name. Raises PolicyError with file and line."""
-    built_in = default_policy_directory()
-    directories = (*((built_in,) if settings.policies.built_in else ()), *settings.policies.directories)
     rotation = settings.rotation
     return Rulebook(
-        policies=load_policies(directories),
-        waivers=load_waivers(settings.policies.waivers or built_in / WAIVERS_FILE),
+        policies=load_policies(settings.policies.folders),
+        waivers=load_waivers(settings.policies.waivers_file),
         limits=Limits(
             expiring_within=rotation.default_renew_before,
             expiring_within_of=rotation.renew_before,
@@ -196,15 +193,14 @@ def _max_ages(chosen: RotationSettings) -> Mapping[PrincipalKind, timedelta]:
 def _journal(settings: Settings) -> Journal:
     if settings.state.journal_url:
         return Journal(settings.state.journal_url, lock=None)
-    path = _state_file(settings, "journal.sqlite")
-    return Journal(f"sqlite:///{path}", lock=path.with_suffix(".sqlite.lock"))
+    file = _with_folder(settings.state.journal_file)
+    return Journal(f"sqlite:///{file}", lock=file.with_suffix(".sqlite.lock"))
 
 
 def _history_url(settings: Settings) -> str:
-    return settings.state.history_url or f"sqlite:///{_state_file(settings, 'history.sqlite')}"
+    return settings.state.history_url or f"sqlite:///{_with_folder(settings.state.history_file)}"
 
 
-def _state_file(settings: Settings, name: str) -> Path:
-    directory = settings.state.directory.expanduser().resolve()
-    directory.mkdir(parents=True, exist_ok=True)
-    return directory / name
+def _with_folder(file: Path) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return file

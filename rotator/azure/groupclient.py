@@ -18,6 +18,7 @@ from azure.core.pipeline.policies import SansIOHTTPPolicy
 from azure.core.rest import HttpRequest, HttpResponse
 from azure.mgmt.containerinstance import ContainerInstanceManagementClient
 
+from rotator.azure.groupversion import API_VERSION as API_VERSION  # noqa: PLC0414 - also named from here
 from rotator.azure.writeonly import Object
 from rotator.clients.failures import translated
 from rotator.clients.network import Network
@@ -30,11 +31,6 @@ from rotator.clients.retry import retried
 from rotator.model.arm import ArmId
 from rotator.model.errors import Rejected
 from rotator.ports import Clock
-
-API_VERSION = "2026-07-01"
-"""The newest stable version; the SDK's own default is a preview. A GET leaves out what is newer than its version, and a PUT of
-its answer deletes that: older than 2025-09-01 would delete references to vault secrets, older than 2026-07-01 the identity of a
-file share. Raise it when Azure publishes a newer one; go below only where a sovereign cloud does not know it."""
 
 SERVICE = "container-instances"
 READ, WRITE = "Microsoft.ContainerInstance/containerGroups/read", "Microsoft.ContainerInstance/containerGroups/write"

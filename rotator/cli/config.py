@@ -18,13 +18,14 @@ app = typer.Typer(help="Check the configuration, or print its schema.", no_args_
 @app.command()
 def check(*, config: Config = None, as_json: Json = False, log_level: LogLevel = Level.WARNING) -> None:
     """Load the configuration, the policies and the waivers, and run the policies' own examples; nothing is contacted."""
-    from rotator.audit.policies import check_examples
+    from rotator.audit.policies import check_examples, load_rules
+    from rotator.audit.waivers import load_waivers
     from rotator.cli.output import console, write_json
     from rotator.cli.session import settings_of
 
     del log_level
     settings = settings_of(config)
-    rules, waivers = _loaded(settings)
+    rules, waivers = load_rules(settings.policies.folders), load_waivers(settings.policies.waivers_file)
     problems = [*check_examples(rules), *(f"{one.message}; it excuses nothing" for one in waivers.broken)]
     notes = _notes(rules, waivers)
     if as_json:
@@ -47,15 +48,6 @@ def schema() -> None:
     from rotator.config import schema as published
 
     typer.echo(json.dumps(published(), indent=2))
-
-
-def _loaded(settings: "Settings") -> "tuple[tuple[Rule, ...], Waivers]":
-    from rotator.audit.policies import WAIVERS_FILE, default_policy_directory, load_rules
-    from rotator.audit.waivers import load_waivers
-
-    built_in = default_policy_directory()
-    directories = (*((built_in,) if settings.policies.built_in else ()), *settings.policies.directories)
-    return load_rules(directories), load_waivers(settings.policies.waivers or built_in / WAIVERS_FILE)
 
 
 def _notes(rules: "tuple[Rule, ...]", waivers: "Waivers") -> list[str]:

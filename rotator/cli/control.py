@@ -13,6 +13,7 @@ from rotator.cli.options import Json
 from rotator.model.errors import ConfigError
 
 STATE_FILE = "sandbox.json"
+DIRECTORY = Path(".rotator-sandbox")
 
 Directory = Annotated[Path, typer.Option("--directory", "-d", help="Where the sandbox's files are.", file_okay=False)]
 Texts = Annotated[
@@ -22,7 +23,7 @@ Texts = Annotated[
 Advance = Annotated[str | None, typer.Option("--advance", help="Turn the clock on first: 2h, 1d, 90s.", metavar="DURATION")]
 
 
-def oracle(texts: Texts = None, *, directory: Directory = Path(".rotator-sandbox"), as_json: Json = False) -> None:
+def oracle(texts: Texts = None, *, directory: Directory = DIRECTORY, as_json: Json = False) -> None:
     """Ask a running sandbox what really happened: outages, lost properties, leaks, orphans. Exit 4 for a broken promise."""
     from rotator.cli import output, tables
     from rotator.report.document import proof
@@ -57,7 +58,7 @@ def _broken(measured: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def clock(*, advance: Advance = None, directory: Directory = Path(".rotator-sandbox"), as_json: Json = False) -> None:
+def clock(*, advance: Advance = None, directory: Directory = DIRECTORY, as_json: Json = False) -> None:
     """Say what time it is in a running sandbox, and turn its clock on."""
     from rotator.cli import output
     from rotator.configtext import parse_duration

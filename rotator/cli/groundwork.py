@@ -8,21 +8,16 @@ from typing import TYPE_CHECKING
 from rotator.model.errors import ConfigError
 
 if TYPE_CHECKING:
-    from rotator.settings import Settings
+    from rotator.settings import Settings, State
 
 _SQLITE = b"SQLite format 3\x00"
-# The vault holds the truth, so what is said of both files is true: either may be moved away.
-_FILES = {
-    "history.sqlite": "it holds only what people look up later",
-    "journal.sqlite": "the vault says where each rotation stands",
-}
 
 
 def check(settings: "Settings") -> None:
     """Raise ConfigError for files and addresses that the settings name and that cannot be used."""
     _check_authorities(settings.network.ca_file)
     _check_addresses(settings)
-    _check_state(settings.state.directory.expanduser().resolve())
+    _check_state(settings.state)
 
 
 def _check_authorities(file: Path | None) -> None:
@@ -51,7 +46,8 @@ def _check_addresses(settings: "Settings") -> None:
             raise ConfigError(f"network.resolve: {host}: {error}", advice="For example: 10.0.0.4:443") from None
 
 
-def _check_state(directory: Path) -> None:
+def _check_state(state: "State") -> None:
+    directory = state.folder
     advice = "Name a folder that can be written in state.directory, or make this one so."
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -59,8 +55,12 @@ def _check_state(directory: Path) -> None:
         raise ConfigError(f"state.directory: {directory} cannot be made: {error.strerror}", advice=advice) from None
     if not os.access(directory, os.W_OK | os.X_OK):
         raise ConfigError(f"state.directory: {directory} cannot be written to", advice=advice)
-    for name, why in _FILES.items():
-        file = directory / name
+    # The vault holds the truth, so what is said of both files is true: either may be moved away.
+    files = {
+        state.history_file: "it holds only what people look up later",
+        state.journal_file: "the vault says where each rotation stands",
+    }
+    for file, why in files.items():
         try:
             with file.open("rb") as content:
                 begin = content.read(len(_SQLITE))

@@ -77,15 +77,15 @@ def _decided(application: "Application", file: Path | None, only: list[str], *, 
 
 
 def _saved(application: "Application", file: Path) -> "Plan":
-    advice = "Make one with rotator plan --save FILE."
     try:
         return application.load_plan(file.read_text(encoding="utf-8"))
     except ConfigError as error:
         raise ConfigError(f"{file}: {error.message}", advice=error.advice) from None
     except OSError as error:
-        raise ConfigError(f"the plan {file} cannot be read: {error.strerror}", advice=advice) from None
+        why = f"the plan {file} cannot be read: {error.strerror}"
     except UnicodeDecodeError:
-        raise ConfigError(f"{file}: this is no saved plan: it is no text", advice=advice) from None
+        why = f"{file}: this is no saved plan: it is no text"
+    raise ConfigError(why, advice="Make one with rotator plan --save FILE.")
 
 
 def _something(run: "Run") -> bool:

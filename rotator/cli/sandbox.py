@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rotator.cli import control
-from rotator.cli.control import STATE_FILE, state_of
+from rotator.cli.control import DIRECTORY, STATE_FILE, state_of
 from rotator.cli.options import Json
 from rotator.model.errors import ConfigError
 
@@ -34,7 +34,7 @@ Faults = Annotated[Path | None, typer.Option("--faults", help="A plan of faults,
 @app.command()
 def up(
     *,
-    directory: Directory = Path(".rotator-sandbox"),
+    directory: Directory = DIRECTORY,
     estate: Estate = "demo",
     groups: Groups = None,
     seed: Seed = 1,
@@ -62,7 +62,7 @@ def up(
 
 
 @app.command()
-def env(*, directory: Directory = Path(".rotator-sandbox"), as_json: Json = False) -> None:
+def env(*, directory: Directory = DIRECTORY, as_json: Json = False) -> None:
     """Print the variables that point a shell at a running sandbox."""
     written = state_of(directory)
     if as_json:

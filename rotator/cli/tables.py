@@ -81,8 +81,9 @@ def findings(audit: Audit, known: Mapping[str, str], most: int | None, *, comple
 
     `complete` says whether everything could be read: only then is nothing found nothing to find.
     """
-    shown = audit.open()[:most]
-    numbers = Counter(one.policy for one in audit.open())
+    violations = audit.open()
+    shown = violations[:most]
+    numbers = Counter(one.policy for one in violations)
     rows: list[Row | Heading] = []
     for policy, some in groupby(shown, key=lambda one: one.policy):
         found = list(some)
@@ -93,7 +94,7 @@ def findings(audit: Audit, known: Mapping[str, str], most: int | None, *, comple
     if seen:
         rows.append(Heading(mark=Text("unknown", style="magenta"), text=Text("Could not be judged", style="bold")))
         rows += [_unjudged(one, known) for one in seen]
-    hidden = sum(numbers.values()) - len(shown) + len(rest) - len(seen)
+    hidden = len(violations) - len(shown) + len(rest) - len(seen)
     parts: list[RenderableType] = [Listing(rows)] if rows else [_nothing(complete=complete)]
     if hidden:
         parts.append(Text(f" and {hidden} more; show them with --all, --json or --report FILE", style="dim"))
@@ -126,9 +127,10 @@ def _unjudged(one: Unjudged, known: Mapping[str, str]) -> Row:
 
 def changes(before: Audit, after: Audit) -> RenderableType:
     """Show, for each policy that found something, how many violations were open before and how many are now."""
+    then, today = (Counter(one.policy for one in audit.open()) for audit in (before, after))
     rows = []
     for policy in sorted(after.policies, key=lambda one: (one.severity.rank, one.id)):
-        was, now = (sum(1 for one in audit.open() if one.policy == policy.id) for audit in (before, after))
+        was, now = then[policy.id], today[policy.id]
         if was or now:
             style = "green" if now < was else "" if now == was else "red"
             severity = Text(policy.severity.value, style=_COLOURS[policy.severity])
@@ -138,9 +140,9 @@ def changes(before: Audit, after: Audit) -> RenderableType:
 
 def audit_line(estate: Estate, audit: Audit) -> Text:
     """Sum an audit up in one line."""
-    severities = [(severity, sum(1 for one in audit.open() if one.severity is severity)) for severity in Severity]
-    parts = Text(f"{count(len(estate.groups), 'group')}, {count(len(audit.open()), 'open violation')}")
-    shown = [(f"{number} {severity.value}", _COLOURS[severity]) for severity, number in severities if number]
+    numbers = Counter(one.severity for one in audit.open())
+    parts = Text(f"{count(len(estate.groups), 'group')}, {count(numbers.total(), 'open violation')}")
+    shown = [(f"{numbers[one]} {one.value}", _COLOURS[one]) for one in Severity if numbers[one]]
     if shown:
         parts.append(" (").append_text(Text(", ").join(Text(text, style=style) for text, style in shown)).append(")")
     waived = sum(1 for one in audit.findings if one.waiver is not None)

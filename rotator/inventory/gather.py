@@ -62,15 +62,15 @@ def gather(
         )
 
         by_server = {one.login_server.lower(): one for one in known}
-        told = [_told(one, by_server, hosts) for one in listed]
-        groups = [one for one in told if scope.admits(one.id, one.tags)]
+        classified = [_classified(one, by_server, hosts) for one in listed]
+        groups = [one for one in classified if scope.admits(one.id, one.tags)]
         registries = _kept(by_server, groups, scope)
         principals = sorted({one for group in groups for one in _principals(group)}, key=lambda one: one.id)
         applications = [one for one in principals if one.kind is PrincipalKind.ENTRA_APP]
 
         secrets = stored.result()
-        if not notes.failed("vault"):
-            readers.values.refresh(secrets)
+        # Half a listing must not pass for the whole vault.
+        readers.values.refresh(None if notes.failed("vault") else secrets)
         located = pool.map(lambda one: _unsourced(readers.values, one, frozenset(rotatable), notes), groups)
         tokens = _flat(
             pool.map(lambda one: notes.read(one.id.text, "tokens", lambda: readers.registries.tokens(one)), registries)
@@ -81,11 +81,13 @@ def gather(
         unsourced = {group.id: fields for group, fields in zip(groups, located, strict=True) if fields}
 
     records = sorted([*tokens, *found, *_admins(principals, by_server)], key=lambda one: one.principal.id)
+    everybody = sorted(_respelled(classified, records), key=lambda one: one.id)
+    within = {one.id for one in groups}
     return Estate(
         observed_at=observed_at,
         subscriptions=scope.subscriptions,
-        groups=tuple(sorted(_respelled(groups, records), key=lambda one: one.id)),
-        bystanders=_bystanders(_respelled(told, records), {one.id for one in groups}),
+        groups=tuple(replace(one, suspects=find_suspects(one.body)) for one in everybody if one.id in within),
+        bystanders=_bystanders(everybody, within),
         registries=registries,
         records={one.principal: one for one in records},
         secrets=tuple(sorted(secrets, key=lambda one: one.name)),
@@ -133,10 +135,9 @@ def _looked_up(directory: Directory, principal: Principal) -> tuple[PrincipalRec
     return () if record is None else (record,)
 
 
-def _told(group: ContainerGroup, registries: Mapping[str, Registry], hosts: KnownHosts) -> ContainerGroup:
-    """Return the group with its bindings' principals and its suspect values, which the platform leaves open."""
-    bindings = tuple(replace(one, principal=classify(one, registries, hosts)) for one in group.bindings)
-    return replace(group, bindings=bindings, suspects=find_suspects(group.body))
+def _classified(group: ContainerGroup, registries: Mapping[str, Registry], hosts: KnownHosts) -> ContainerGroup:
+    """Return the group with its bindings' principals, which the platform leaves open."""
+    return replace(group, bindings=tuple(replace(one, principal=classify(one, registries, hosts)) for one in group.bindings))
 
 
 def _kept(by_server: Mapping[str, Registry], groups: Iterable[ContainerGroup], scope: Scope) -> tuple[Registry, ...]:
@@ -145,12 +146,10 @@ def _kept(by_server: Mapping[str, Registry], groups: Iterable[ContainerGroup], s
     return tuple(sorted(kept, key=lambda one: one.id))
 
 
-def _bystanders(told: Iterable[ContainerGroup], within: Collection[ArmId]) -> tuple[ContainerGroup, ...]:
+def _bystanders(everybody: Sequence[ContainerGroup], within: Collection[ArmId]) -> tuple[ContainerGroup, ...]:
     """Return the groups outside the scope that authenticate as somebody whom a group within it authenticates as."""
-    everybody = list(told)
     shared = {principal for group in everybody if group.id in within for principal in _principals(group)}
-    outside = (one for one in everybody if one.id not in within and shared & set(_principals(one)))
-    return tuple(sorted(outside, key=lambda one: one.id))
+    return tuple(one for one in everybody if one.id not in within and shared & set(_principals(one)))
 
 
 def _principals(group: ContainerGroup) -> list[Principal]:

@@ -147,8 +147,9 @@ def _leave(group: ContainerGroup, consumer: Consumer, record: RotationRecord) ->
 
 def _apply(context: Context, item: PlanItem, record: RotationRecord, consumer: Consumer, group: ContainerGroup) -> None:
     tags = {GROUP_TAG_PREFIX + registry: record.mark for registry in consumer.registries}
-    new = _new_value(context, record)
+    version = _new_version(context, record)
     if consumer.action is not Action.RESTART:
+        new = context.vault.read(record.secret_name, version)
         redeploy(context, item, consumer, group, new, tags, username=record.username)
         return
     # Restarting twice, or writing a tag twice, does what once does.
@@ -174,14 +175,17 @@ def _await_health(context: Context, record: RotationRecord, group: ArmId, since:
         context.clock.sleep(_HEALTH_PAUSE)
 
 
-def _new_value(context: Context, record: RotationRecord) -> Secret:
+def _new_version(context: Context, record: RotationRecord) -> str:
+    """Return the version that consumers read; Held unless it is this rotation's and they can read it."""
     current = context.vault.look(record.secret_name)
     if current is None or current.tags.get(TAG_HANDLE) != record.handle:
         raise Held(
             f"{record.secret_name} no longer holds the secret of this rotation: somebody wrote another version",
             advice="Find out who; two programs that write one secret cannot both be right.",
         )
-    return context.vault.read(record.secret_name, current.version)
+    if not current.enabled:
+        raise Held(f"{record.secret_name} is disabled: nobody could read it", advice="Enable its newest version.")
+    return current.version
 
 
 def _old_value(

@@ -32,6 +32,7 @@ TAG_SOAK_UNTIL = "rotator-soak-until"
 TAG_HELD = "rotator-held"
 TAG_USERNAME = "rotator-username"
 TAG_WRITER = "rotator-writer"
+_PROMOTED = (TAG_PRINCIPAL, TAG_RESOURCE, TAG_HANDLE, TAG_USERNAME, TAG_ISSUED, TAG_SLOT, TAG_OLD)
 _TAG_LIMIT = 512
 
 
@@ -103,6 +104,29 @@ def read_record(stored: StoredSecret) -> RotationRecord | None:
     tags = stored.tags
     if not stored.name.endswith(STAGED_SUFFIX) or TAG_PHASE not in tags or TAG_ROTATION not in tags:
         return None
+    return _read(stored, tags, version=stored.version)
+
+
+def read_promoted(stored: StoredSecret) -> RotationRecord | None:
+    """Read what the consumers' own secret says of the rotation that made it; None when it says nothing legible.
+
+    For the day on which somebody has edited the staged secret's tags, or deleted it, in the middle of a rotation.
+    """
+    mark = stored.tags.get(TAG_ROTATION)
+    rotation = rotation_of(mark or "")
+    if mark != mark_of(rotation, stored.tags.get(TAG_HANDLE, "")):
+        return None
+    kept = {name: stored.tags[name] for name in _PROMOTED if name in stored.tags}
+    return _read(stored, {**kept, TAG_ROTATION: rotation, TAG_PHASE: Phase.PROMOTED.value})
+
+
+def promoted_tags(record: RotationRecord) -> dict[str, str]:
+    """Write what `read_promoted` reads: the tags of the version that consumers read."""
+    written = record.tags()
+    return {TAG_ROTATION: record.mark, **{name: written[name] for name in _PROMOTED if name in written}}
+
+
+def _read(stored: StoredSecret, tags: Mapping[str, str], version: str = "") -> RotationRecord | None:
     writer, _, touched = tags.get(TAG_WRITER, "").partition(" ")
     try:
         return RotationRecord(
@@ -110,7 +134,7 @@ def read_record(stored: StoredSecret) -> RotationRecord | None:
             principal=_principal(tags),
             phase=Phase(tags[TAG_PHASE]),
             secret_name=stored.name.removesuffix(STAGED_SUFFIX),
-            version=stored.version,
+            version=version,
             slot=tags.get(TAG_SLOT, ""),
             replaces=tags.get(TAG_REPLACES, ""),
             handle=tags.get(TAG_HANDLE, ""),
@@ -127,39 +151,6 @@ def read_record(stored: StoredSecret) -> RotationRecord | None:
     except (KeyError, ValueError):
         # Somebody edited the tags. Treated as no record: the registry's own list still shows what is live.
         return None
-
-
-def read_promoted(stored: StoredSecret) -> RotationRecord | None:
-    """Read what the consumers' own secret says of the rotation that made it; None when it says nothing legible.
-
-    For the day on which somebody has edited the staged secret's tags, or deleted it, in the middle of a rotation.
-    """
-    tags = stored.tags
-    rotation, handle = rotation_of(tags.get(TAG_ROTATION, "")), tags.get(TAG_HANDLE, "")
-    if tags.get(TAG_ROTATION) != mark_of(rotation, handle):
-        return None
-    try:
-        return RotationRecord(
-            rotation=rotation,
-            principal=_principal(tags),
-            phase=Phase.PROMOTED,
-            secret_name=stored.name,
-            slot=tags.get(TAG_SLOT, ""),
-            handle=handle,
-            username=tags.get(TAG_USERNAME, ""),
-            issued_at=read_instant(tags, TAG_ISSUED),
-            expires_at=stored.expires_at,
-            old=tuple(tags.get(TAG_OLD, "").split()),
-        )
-    except (KeyError, ValueError):
-        return None
-
-
-def promoted_tags(record: RotationRecord) -> dict[str, str]:
-    """Write what `read_promoted` reads: the tags of the version that consumers read."""
-    kept = (TAG_PRINCIPAL, TAG_RESOURCE, TAG_HANDLE, TAG_USERNAME, TAG_ISSUED, TAG_SLOT, TAG_OLD)
-    written = record.tags()
-    return {TAG_ROTATION: record.mark, **{name: written[name] for name in kept if name in written}}
 
 
 def _principal(tags: Mapping[str, str]) -> Principal:

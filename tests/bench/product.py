@@ -13,11 +13,10 @@ from pathlib import Path
 
 from rotator import config, wiring
 from rotator.application import Application
-from rotator.azure.values import StoredValues
 from rotator.model.credential import PrincipalKind
 from rotator.model.estate import TAG_HANDLE, Estate
 from rotator.model.rotation import Action, Plan, PlanItem, Retirement
-from rotator.ports import SecretStore
+from rotator.ports import SecretStore, ValueSource
 from tests.bench.smallest import Job, Work
 
 _AFTER_THE_SOAK = timedelta(hours=2, minutes=1)
@@ -77,7 +76,7 @@ class Product:
 
 def work_of(plan: Plan, estate: Estate, application: Application) -> Work:
     """Return what a plan has to do, in the terms that the smallest numbers are derived from."""
-    values = application._values
+    values = application._context.values
     values.refresh(estate.secrets)
     now = application.clock.now()
     ending = [one for one in plan.retirements if one.due(now)]
@@ -116,7 +115,7 @@ def _outdated(retirement: Retirement, vault: SecretStore) -> bool:
     return before is not None and before.tags.get(TAG_HANDLE, "") in retirement.old
 
 
-def _sources(item: PlanItem, estate: Estate, values: StoredValues) -> set[str]:
+def _sources(item: PlanItem, estate: Estate, values: ValueSource) -> set[str]:
     """Name the places that hold the values which a redeploy needs beside the new password."""
     groups = {group.id: group for group in estate.groups}
     found = set()

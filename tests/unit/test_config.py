@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,9 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rotator import config, settings
+from rotator.audit.limits import Limits
 from rotator.configtext import parse_duration, write_duration
 from rotator.model.credential import PrincipalKind
 from rotator.model.errors import ConfigError
+from rotator.rotation.rules import Rules
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
 GUID = "11111111-1111-1111-1111-111111111111"
@@ -76,6 +79,14 @@ def test_a_wrong_file_gets_a_sentence_with_the_line(tmp_path: Path, text: str, s
     with pytest.raises(ConfigError) as raised:
         config.load(written(tmp_path, text), {})
     assert sentence in raised.value.message
+
+
+def test_the_defaults_are_those_of_the_rotation_and_of_the_audit() -> None:
+    chosen, rules, limits = settings.RotationSettings(), Rules(), Limits()
+    assert {name: getattr(chosen, name) for name in settings.RotationSettings.model_fields} == asdict(rules)
+    assert (limits.expiring_within, limits.default_max_age) == (rules.default_renew_before, rules.default_max_age)
+    assert (limits.max_age, limits.slots) == (rules.max_age, rules.slots)
+    assert set(limits.registry_suffixes) == {suffix for cloud in settings.CLOUDS.values() for suffix in cloud.registry_suffixes}
 
 
 @pytest.mark.parametrize("expression", ["0 3 * * 7", "0 3 * * 0", "0 3 * * 5-7", "0 3 * * sun"])

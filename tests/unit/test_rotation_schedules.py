@@ -418,6 +418,20 @@ def test_an_unhealthy_group_that_reads_the_vault_is_not_put_again() -> None:
     assert_good_end(cloud)
 
 
+def test_a_group_is_not_restarted_onto_a_secret_that_was_disabled_since() -> None:
+    cloud = expiring_cloud(groups=0)
+    cloud.add_group("a-inline", cloud.issued[0])
+    cloud.add_group("b-reader", cloud.issued[0], reads="pull-demo")
+    journal = die_after(cloud, "redeploy a-inline")
+    current = MemoryVault(cloud).look("pull-demo")
+    assert current is not None
+    MemoryVault(cloud).annotate("pull-demo", current.version, tags=current.tags, enabled=False)
+
+    run(cloud, journal)
+
+    assert cloud.restarts == []
+
+
 def test_an_old_secret_is_not_ended_while_the_vault_holds_something_else_than_the_new_one() -> None:
     """Somebody went back by hand during the soak: the groups that read the vault use the old secret again."""
     cloud = expiring_cloud(groups=1)
