@@ -43,9 +43,9 @@ READS = {
     "registry.acr.manifest": 18,
     "vault.get": 54,
     # Three looks a rotation of these ask whether another installation has signed it since.
-    "vault.listVersions": 72,
+    "vault.listVersions": 80,
     # Twelve, and a sign of life for other installations every three minutes that a rotation lasts.
-    "vault.update": 16,
+    "vault.update": 20,
 }
 """At most: two secrets of one second, or a group in transition, decide whether a look is needed."""
 
