@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from rotator.audit.evaluate import evaluate
 from rotator.audit.limits import Limits
 from rotator.audit.waivers import Waivers
+from rotator.history.evidence import EvidenceLog
 from rotator.history.record import History
 from rotator.inventory.classify import KnownHosts
 from rotator.inventory.gather import Readers, gather
@@ -52,11 +53,13 @@ class Application:
         context: Context,
         journal: Journal,
         history: History,
+        evidence: EvidenceLog,
         metrics: Metrics,
         observers: Sequence[Observer] = (),
     ) -> None:
         self.clock = clock
         self.history = history
+        self.evidence = evidence
         self.metrics = metrics
         self._scope = scope
         self._hosts = hosts
@@ -76,6 +79,7 @@ class Application:
         audit = evaluate(estate, rules.policies, rules.waivers, self.clock.now(), rules.limits)
         self.history.record_audit(estate, audit)
         self.metrics.set_estate(estate, self.plan(estate), audit)
+        self.metrics.set_evidence(self.evidence.check(estate.secrets))
         return estate, audit
 
     def estate(self) -> Estate:
@@ -97,7 +101,7 @@ class Application:
         # This run's own instant, not the plan's: a saved plan may be carried out a second time.
         run = f"{self.clock.now():%Y%m%dT%H%M%S%fZ}"
         parallel = context.rules.max_parallel
-        with self._journal.opened(context) as journal:
+        with self._journal.opened(context) as journal, self.evidence.kept(_work_of(plan, self.clock)):
             resumed = journal.carried_on()
             # The plan knows nothing of what has just been carried on, so it is out of date for these; the next run has a new one.
             stale = {outcome.principal for outcome in resumed}
@@ -161,6 +165,14 @@ def _end_orphan(context: Context, handle: Handle) -> RotationOutcome | None:
     except RotatorError as error:
         outcome = replace(outcome, result=Result.FAILED, detail=error.message, code=error.code)
     return replace(outcome, ended_at=context.clock.now())
+
+
+def _work_of(plan: Plan, clock: Clock) -> str:
+    """Say what a run will do, for the evidence; nothing for a run that will do nothing."""
+    ending = sum(1 for one in plan.retirements if one.due(clock.now()))
+    if not (plan.due or ending or plan.orphans):
+        return ""
+    return f"a run begins: {len(plan.due)} rotations, {ending} retirements, {len(plan.orphans)} orphans to end"
 
 
 def _held(item: PlanItem, clock: Clock) -> RotationOutcome:

@@ -247,6 +247,14 @@ class Observer(Protocol):
         ...
 
 
+class Trail(Protocol):
+    """What the services called the requests that this thread made: the ids under which their own logs have them."""
+
+    def taken(self) -> tuple[str, ...]:
+        """Return, and forget, the ids of this thread's requests that changed something, or failed, since the last call."""
+        ...
+
+
 class GroupClaims(Protocol):
     """Keeps two rotations from putting one group at the same time: a redeploy is read-modify-write of the whole group."""
 

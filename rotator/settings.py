@@ -90,6 +90,9 @@ class Vault(Section):
     """The Key Vault that holds the credentials."""
 
     url: HttpUrl
+    evidence_head: Annotated[
+        str, Field(pattern=r"^[0-9a-zA-Z-]{1,127}$", description="vault secret that names the last record of the evidence log")
+    ] = "rotator-evidence-head"
 
 
 class UsageLogSettings(Section):
@@ -227,11 +230,12 @@ class Schedule(Section):
 
 
 class State(Section):
-    """What is remembered between runs. All of it may be lost without harm: the vault is the truth."""
+    """What is remembered between runs. No rotation needs it: the vault is the truth. The evidence log is what auditors need."""
 
     directory: Path = Path(".rotator")
     journal_url: Annotated[str | None, Field(description="PostgreSQL, when several replicas share the work")] = None
     history_url: Annotated[str | None, Field(description="any SQLAlchemy URL; a SQLite file by default")] = None
+    evidence_required: Annotated[bool, Field(description="begin no rotation while the evidence log cannot be written")] = False
 
     @property
     def folder(self) -> Path:

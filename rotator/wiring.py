@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from platform import node
 from threading import Lock
 
+from rotator import __version__
 from rotator.application import Application, Rulebook
 from rotator.audit.limits import Limits
 from rotator.audit.policies import load_policies
@@ -28,8 +30,11 @@ from rotator.clients.clock import SandboxClock, SystemClock
 from rotator.clients.graph import Graph
 from rotator.clients.logs import Logs
 from rotator.clients.network import Network
+from rotator.clients.observed import TRAIL
 from rotator.clients.pulls import PullProbe
 from rotator.drivers import Dependencies, build_drivers
+from rotator.history.anchor import VaultAnchor
+from rotator.history.evidence import EvidenceLog, EvidenceSettings
 from rotator.history.record import History
 from rotator.inventory.classify import KnownHosts
 from rotator.inventory.gather import Readers
@@ -45,8 +50,11 @@ from rotator.settings import RotationSettings, Settings
 from rotator.telemetry.metrics import Metrics
 
 
-def build(settings: Settings, observers: Sequence[Observer] = ()) -> Application:
-    """Return the application that the settings describe. Raises ConfigError for what cannot be built."""
+def build(settings: Settings, observers: Sequence[Observer] = (), verb: str = "") -> Application:
+    """Return the application that the settings describe. Raises ConfigError for what cannot be built.
+
+    `verb` is what a person or a schedule asked for; the evidence names it.
+    """
     network = Network(resolve=settings.network.resolve, ca_file=settings.network.ca_file)
     clock = _clock(settings, network)
     metrics = Metrics(max_age=_max_ages(settings.rotation))
@@ -101,6 +109,14 @@ def build(settings: Settings, observers: Sequence[Observer] = ()) -> Application
         ),
     )
     history = History(_history_url(settings), clock)
+    evidence = EvidenceLog(
+        history.engine,
+        clock,
+        VaultAnchor(vault, settings.vault.evidence_head, clock),
+        TRAIL,
+        metrics,
+        EvidenceSettings(actor=_actor(settings, history.installation, verb), required=settings.state.evidence_required),
+    )
     context = Context(
         clock=clock,
         drivers=build_drivers(dependencies),
@@ -112,6 +128,7 @@ def build(settings: Settings, observers: Sequence[Observer] = ()) -> Application
         observer=history,
         rules=_rules(settings.rotation),
         writer=history.installation,
+        trail=TRAIL,
     )
     return Application(
         clock=clock,
@@ -139,8 +156,9 @@ def build(settings: Settings, observers: Sequence[Observer] = ()) -> Application
         context=context,
         journal=_journal(settings),
         history=history,
+        evidence=evidence,
         metrics=metrics,
-        observers=(history, metrics, *observers),
+        observers=(history, evidence, metrics, *observers),
     )
 
 
@@ -175,6 +193,19 @@ class _LocalClaims:
             lock = self._locks.setdefault(group.key, Lock())
         with lock:
             yield
+
+
+def _actor(settings: Settings, installation: str, verb: str) -> Mapping[str, str]:
+    """Say who acts, as far as this program knows: with `azure-cli`, which person is logged in there is in Azure's own log."""
+    return {
+        "identity": settings.identity.kind,
+        "client_id": settings.identity.client_id or "",
+        "tenant": settings.tenant_id,
+        "installation": installation,
+        "host": node(),
+        "program": f"rotator {__version__}",
+        "verb": verb,
+    }
 
 
 def _clock(settings: Settings, network: Network) -> Clock:

@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import typer
 
-from rotator.cli import audit, completion, config, demo, history, plan, rotate, run, sandbox, serve, status, version
+from rotator.cli import audit, completion, config, demo, evidence, history, plan, rotate, run, sandbox, serve, status, version
 from rotator.cli.failure import tell, tell_bug
 from rotator.model.errors import RotatorError
 
@@ -32,6 +32,7 @@ app.command("run")(run.run)
 app.command("serve")(serve.serve)
 app.command("status")(status.status)
 app.command("history")(history.history)
+app.add_typer(evidence.app, name="evidence")
 app.add_typer(config.app, name="config")
 app.add_typer(sandbox.app, name="sandbox")
 app.command("completion")(completion.completion)

@@ -57,7 +57,7 @@ def _check_state(state: "State") -> None:
         raise ConfigError(f"state.directory: {directory} cannot be written to", advice=advice)
     # The vault holds the truth, so what is said of both files is true: either may be moved away.
     files = {
-        state.history_file: "it holds only what people look up later",
+        state.history_file: "the evidence in it is lost, and the new log says so",
         state.journal_file: "the vault says where each rotation stands",
     }
     for file, why in files.items():

@@ -20,7 +20,13 @@ from rotator.report.words import called, count, lasting, place
 _MOVES = {"redeploy", "restart", "health"}
 _LAST = {"soak", "retire", "close", "rotation"}
 # An event says what has ended; a person wants to know what is being done.
-_NEXT = {"issue": "trying the new secret", "verify": "writing the vault", "promote": "moving groups"}
+_NEXT = {
+    "announce": "making a secret",
+    "issue": "writing the vault",
+    "stage": "trying the new secret",
+    "verify": "writing the vault",
+    "promote": "moving groups",
+}
 _SHOWN = 8
 
 

@@ -31,12 +31,15 @@ def settings_of(config: Path | None, given: Mapping[str, str] | None = None) -> 
 @contextmanager
 def opened(settings: "Settings", level: Level, log_to: TextIO | None = None) -> "Iterator[Application]":
     """Yield the application of some settings, with the logs going to standard error or to `log_to`."""
+    import click
+
     from rotator import wiring
     from rotator.cli import groundwork
     from rotator.telemetry import logs
 
     groundwork.check(settings)
-    application = wiring.build(settings, observers=(logs.EventLog(),))
+    asked = click.get_current_context(silent=True)
+    application = wiring.build(settings, observers=(logs.EventLog(),), verb=(asked.info_name or "") if asked else "")
     try:
         logs.configure(level=level.value, clock=application.clock, stream=log_to or sys.stderr)
         with application.metrics.waiting.watched():

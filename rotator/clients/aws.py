@@ -11,6 +11,7 @@ from threading import Lock
 from typing import Any
 
 from rotator.clients.failures import translated
+from rotator.clients.observed import TRAIL
 from rotator.clients.retry import retried
 from rotator.model.errors import ConfigError, Rejected
 from rotator.model.secret import Secret
@@ -118,7 +119,10 @@ class EcrLogins:
     def _asked(self, api: str, operation: str, thing: str, ask: Callable[[], Any]) -> dict[str, Any]:
         def once() -> dict[str, Any]:
             with translated(api=api, operation=operation, needs=_NEEDS[api], thing=thing):
-                return dict(ask())
+                answer = dict(ask())
+                told = answer.get("ResponseMetadata", {})
+                TRAIL.leave("POST", str(told.get("HTTPStatusCode", 200)), {}, told.get("HTTPHeaders", {}))
+                return answer
 
         return retried(self._clock, once, key=thing)
 

@@ -8,6 +8,7 @@ from socket import socket
 import requests
 from azure.core.exceptions import AzureError, ServiceRequestError, ServiceResponseError
 from azure.core.pipeline.transport import RequestsTransport
+from azure.core.rest import HttpRequest
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPSConnectionPool
 from urllib3.connection import HTTPSConnection
@@ -17,7 +18,7 @@ from urllib3.util.retry import Retry
 
 from rotator.clients.deadline import check_deadline
 from rotator.clients.network import Network
-from rotator.clients.observed import UNANSWERED, UNSENT, RequestObserver, Stopwatch
+from rotator.clients.observed import TRAIL, UNANSWERED, UNSENT, RequestObserver, Stopwatch
 from rotator.ports import Clock
 
 _NO_RETRIES = Retry(total=False, redirect=False, raise_on_status=False)
@@ -50,7 +51,7 @@ class ClockedTransport(RequestsTransport):  # type: ignore[misc]  # exported unt
         self._clock = clock
         self._observe = observe
 
-    def send(self, request: object, **kwargs: object) -> object:
+    def send(self, request: HttpRequest, **kwargs: object) -> object:
         """Send a request; ServiceRequestError means that nothing was sent, ServiceResponseError that it may have been."""
         if getattr(request, "method", "") != "GET":
             check_deadline(self._clock)
@@ -62,11 +63,14 @@ class ClockedTransport(RequestsTransport):  # type: ignore[misc]  # exported unt
                 watch.report(UNSENT)
                 raise
             watch.report(UNANSWERED)
+            TRAIL.leave(request.method, UNANSWERED, request.headers, None)
             raise ServiceResponseError(error.message, error=error.inner_exception) from error
         except AzureError:
             watch.report(UNANSWERED)
+            TRAIL.leave(request.method, UNANSWERED, request.headers, None)
             raise
         watch.report(str(response.status_code))
+        TRAIL.leave(request.method, str(response.status_code), request.headers, response.headers)
         return response
 
     def sleep(self, duration: float) -> None:

@@ -5,7 +5,7 @@ import sqlite3
 from contextlib import suppress
 from pathlib import Path
 
-from sqlalchemy import Engine, create_engine, event, insert, select
+from sqlalchemy import Engine, create_engine, event, insert, select, update
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 from sqlalchemy.pool import StaticPool
@@ -63,6 +63,9 @@ def prepare(engine: Engine) -> None:
         version = connection.execute(select(schema.c.version)).scalar_one_or_none()
         if version is None:
             connection.execute(insert(schema), {"version": SCHEMA_VERSION})
+        elif version < SCHEMA_VERSION:
+            # So far a newer schema only has more tables; an older program must not rotate beside it without writing into them.
+            connection.execute(update(schema).values(version=SCHEMA_VERSION))
         elif version > SCHEMA_VERSION:
             raise ConfigError(
                 f"the history has schema {version}; this version of rotator knows {SCHEMA_VERSION}",

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import Connection, Insert, Update, bindparam, case, delete, insert, null, select, update
+from sqlalchemy import Connection, Engine, Insert, Update, bindparam, case, delete, insert, null, select, update
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -42,6 +42,11 @@ class History:
             self.installation = installation_of(self._engine)
         except SQLAlchemyError as error:
             raise _unopened(self._engine.url, error) from None
+
+    @property
+    def engine(self) -> Engine:
+        """The database, for what is kept beside the history."""
+        return self._engine
 
     def record_audit(self, estate: Estate, audit: Audit) -> None:
         """Remember one evaluation: new findings begin, missing ones are resolved, the others are seen once more.
@@ -194,7 +199,7 @@ def _unopened(url: URL, error: SQLAlchemyError) -> ConfigError:
     if url.get_backend_name() == "sqlite" and "locked" in cause:
         why, advice = "is locked by another program", "Wait for it to end; a copy or a backup of the file may hold it too."
     elif url.get_backend_name() == "sqlite" and ("not a database" in cause or "malformed" in cause):
-        why, advice = "is damaged", "Move the file away and run again; it holds only what people look up later."
+        why, advice = "is damaged", "Move the file away and run again; the evidence in it is lost, and the new log says so."
     else:
         why, advice = f"cannot be opened ({type(error).__name__})", "Check state.history_url, and that it can be written to."
     return ConfigError(f"the history at {where} {why}", advice=advice)

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Boolean, Column, DateTime, Dialect, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, Dialect, Index, Integer, MetaData, String, Table, Text
 from sqlalchemy.types import TypeDecorator
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class Instant(TypeDecorator[datetime]):
@@ -93,6 +93,16 @@ outcomes = Table(
     Column("left", Integer, nullable=False),
     Column("detail", Text, nullable=False),
     Column("code", String(40), nullable=False),
+)
+
+
+# One text a record, not a column a field: what was hashed is what is kept, byte for byte, and a record may grow by a field.
+evidence = Table(
+    "rotator_evidence",
+    tables,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("body", Text, nullable=False),
+    Column("hash", String(64), nullable=False),
 )
 
 

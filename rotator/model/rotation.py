@@ -155,9 +155,11 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RotationEvent:
-    """One thing that happened in a rotation: for the progress display, the log, the metrics and the history.
+    """One thing that happened in a rotation: for the progress display, the log, the metrics, the history and the evidence.
 
     `step` is a phase verb or `redeploy`, `restart`, `roll-back`, `health`, `retire`; `detail` is a sentence without secrets.
+    `handle` names the live secret that it was about; `secret` and `version` say where the vault holds it; `requests` are the
+    services' ids of the requests behind it.
     """
 
     rotation: str
@@ -168,6 +170,10 @@ class RotationEvent:
     group: ArmId | None = None
     detail: str = ""
     code: str = ""
+    handle: str = ""
+    secret: str = ""
+    version: str = ""
+    requests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

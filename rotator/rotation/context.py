@@ -18,6 +18,7 @@ from rotator.ports import (
     Observer,
     RegistryDriver,
     SecretStore,
+    Trail,
     UsageLog,
     ValueSource,
 )
@@ -27,6 +28,27 @@ from rotator.rotation.rules import Rules
 T = TypeVar("T")
 _LOOKS = 3
 _LOOK_PAUSE = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Where:
+    """Which live secret a step was about, and the vault's secret and version that it wrote or read, as far as it knows."""
+
+    handle: str = ""
+    secret: str = ""
+    version: str = ""
+
+
+class Untraced:
+    """A trail of nothing: the default where nobody follows the requests."""
+
+    def taken(self) -> tuple[str, ...]:
+        """Return nothing."""
+        return ()
+
+
+NOWHERE = Where()
+UNTRACED = Untraced()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +70,7 @@ class Context:
     rules: Rules
     writer: str = ""
     signatures: dict[str, datetime] = field(default_factory=dict)
+    trail: Trail = UNTRACED
 
     def driver(self, principal: Principal) -> RegistryDriver:
         """Return the principal's driver; Held when this version has none."""
@@ -98,6 +121,7 @@ class Context:
         *,
         group: ArmId | None = None,
         error: RotatorError | None = None,
+        where: Where = NOWHERE,
     ) -> None:
         """Let the observer know that a step ended, well or badly."""
         self.observer.notice(
@@ -110,6 +134,10 @@ class Context:
                 group=group,
                 detail=error.message if error else detail,
                 code=error.code if error else "",
+                handle=where.handle,
+                secret=where.secret,
+                version=where.version,
+                requests=self.trail.taken(),
             )
         )
 

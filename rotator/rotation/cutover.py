@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 
 from rotator.model.arm import ArmId
 from rotator.model.errors import Conflict, CutoverFailed, Held, NotFound, RotatorError, Throttled, Unavailable
-from rotator.model.estate import TAG_HANDLE
+from rotator.model.estate import TAG_HANDLE, StoredSecret
 from rotator.model.group import GROUP_TAG_PREFIX, Absent, ContainerGroup, GroupState, ManagedIdentity
 from rotator.model.image import ImageReference
 from rotator.model.rotation import Action, Consumer, PlanItem
 from rotator.model.secret import Secret
 from rotator.rotation.consumers import moved
-from rotator.rotation.context import Context, looking
+from rotator.rotation.context import Context, Where, looking
 from rotator.rotation.record import RotationRecord
 from rotator.rotation.redeploy import accepted, redeploy
 from rotator.rotation.tenure import keep
@@ -71,17 +71,22 @@ def move(context: Context, item: PlanItem, record: RotationRecord, consumer: Con
             changed = moved(group, consumer.registries, record.mark)
             if not changed:
                 since = context.clock.now()
-                _apply(context, item, record, consumer, group)
+                version = _apply(context, item, record, consumer, group)
                 changed = True
-                context.tell(item.rotation, item.principal, consumer.action.value, group=consumer.group)
+                where = Where(handle=record.handle, secret=record.secret_name, version=version)
+                context.tell(item.rotation, item.principal, consumer.action.value, group=consumer.group, where=where)
             # Also when an earlier try moved it: that one may have died before it saw that the group is not well.
             _await_health(context, record, consumer.group, since - _CLOCKS_APART)
-            context.tell(item.rotation, item.principal, "health", "healthy", group=consumer.group)
+            context.tell(
+                item.rotation, item.principal, "health", "healthy", group=consumer.group, where=Where(handle=record.handle)
+            )
         return Move(group=consumer.group.text, result=MOVED)
     except RotatorError as error:
         if not changed:
             return _left(context, item, consumer, error=error)
-        context.tell(item.rotation, item.principal, "redeploy", group=consumer.group, error=error)
+        context.tell(
+            item.rotation, item.principal, "redeploy", group=consumer.group, error=error, where=Where(handle=record.handle)
+        )
         return Move(group=consumer.group.text, result=FAILED, detail=error.message, code=error.code)
 
 
@@ -98,19 +103,30 @@ def roll_back(
     back = []
     for consumer in failed:
         if consumer.action is not Action.REDEPLOY:
+            _not_back(context, item, consumer, "it reads the vault, which holds the new secret")
             continue
         try:
             with context.claims.claim(consumer.group):
                 group = _settled(context, consumer.group)
-                old = _old_value(context, item, record, consumer, missing)
-                if old is None:
+                before = context.version_of(record.secret_name, record.old)
+                old = _old_value(context, item, record, consumer, missing, before)
+                if before is None or old is None:
+                    _not_back(context, item, consumer, "the vault has no old secret that still works")
                     continue
                 redeploy(context, item, consumer, group, old, {GROUP_TAG_PREFIX + one: "" for one in consumer.registries})
             back.append(consumer.group.text)
-            context.tell(item.rotation, item.principal, "roll-back", "the old credential is back", group=consumer.group)
+            where = Where(handle=before.tags.get(TAG_HANDLE, ""), secret=before.name, version=before.version)
+            context.tell(
+                item.rotation, item.principal, "roll-back", "the old credential is back", group=consumer.group, where=where
+            )
         except RotatorError as error:
             context.tell(item.rotation, item.principal, "roll-back", group=consumer.group, error=error)
     return tuple(back)
+
+
+def _not_back(context: Context, item: PlanItem, consumer: Consumer, why: str) -> None:
+    error = Held(f"{consumer.group.name} keeps the new credential: {why}")
+    context.tell(item.rotation, item.principal, "roll-back", group=consumer.group, error=error)
 
 
 def _left(context: Context, item: PlanItem, consumer: Consumer, why: str = "", *, error: RotatorError | None = None) -> Move:
@@ -145,17 +161,19 @@ def _leave(group: ContainerGroup, consumer: Consumer, record: RotationRecord) ->
     return ""
 
 
-def _apply(context: Context, item: PlanItem, record: RotationRecord, consumer: Consumer, group: ContainerGroup) -> None:
+def _apply(context: Context, item: PlanItem, record: RotationRecord, consumer: Consumer, group: ContainerGroup) -> str:
+    """Give the group the new secret; returns the vault's version that it now stores, or has read."""
     tags = {GROUP_TAG_PREFIX + registry: record.mark for registry in consumer.registries}
     version = _new_version(context, record)
     if consumer.action is not Action.RESTART:
         new = context.vault.read(record.secret_name, version)
         redeploy(context, item, consumer, group, new, tags, username=record.username)
-        return
+        return version
     # Restarting twice, or writing a tag twice, does what once does.
     looking(context, lambda: context.platform.restart(group.id))
     # After the restart, not before: the tag states that the group has read the new secret.
     looking(context, lambda: context.platform.tag(group, tags))
+    return version
 
 
 def _await_health(context: Context, record: RotationRecord, group: ArmId, since: datetime) -> None:
@@ -189,10 +207,14 @@ def _new_version(context: Context, record: RotationRecord) -> str:
 
 
 def _old_value(
-    context: Context, item: PlanItem, record: RotationRecord, consumer: Consumer, missing: Sequence[str]
+    context: Context,
+    item: PlanItem,
+    record: RotationRecord,
+    consumer: Consumer,
+    missing: Sequence[str],
+    before: StoredSecret | None,
 ) -> Secret | None:
     """Return the old value if the vault has it and it still works: what has expired must not be put into a group."""
-    before = context.version_of(record.secret_name, record.old)
     if before is None:
         return None
     old = context.vault.read(record.secret_name, before.version)

@@ -9,7 +9,7 @@ from rotator.model.errors import Held, NotFound
 from rotator.model.estate import STAGED_SUFFIX, TAG_HANDLE
 from rotator.model.rotation import Phase, PlanItem, Retirement
 from rotator.ports import Drain, Usage
-from rotator.rotation.context import Context, annotate, looking
+from rotator.rotation.context import Context, Where, annotate, looking
 from rotator.rotation.record import RotationRecord, read_record
 from rotator.rotation.tenure import guard
 
@@ -31,25 +31,30 @@ def begin_soak(context: Context, item: PlanItem, record: RotationRecord, left: S
     """
     guard(context, record)
     now = context.clock.now()
+    where = Where(handle=record.handle, secret=record.staged_name, version=record.version)
     driver = context.driver(item.principal)
     ends_alone = driver.traits.retire is RetireMode.BY_ITSELF
     over = {one.handle.id for one in driver.inspect(item.principal) if one.expired(now)}
     # One that is not listed stays on the list of what to end: the registry's answer may be late, and ending it twice is no harm.
     old = () if ends_alone else tuple(handle for handle in item.old if handle not in over and handle != record.handle)
     if not old and not (left and driver.traits.overlap is not Overlap.LEASES):
-        closed = replace(record, phase=Phase.DONE, cutover_at=now, old=())
-        context.tell(item.rotation, item.principal, "soak", "nothing is left to end")
-        return context.save(closed, enabled=False)
+        saved = context.save(replace(record, phase=Phase.DONE, cutover_at=now, old=()), enabled=False)
+        context.tell(item.rotation, item.principal, "soak", "nothing is left to end", where=where)
+        return saved
     soaking = replace(record, phase=Phase.SOAKING, old=old, cutover_at=now, soak_until=now + context.rules.soak)
     context.save(soaking, enabled=False)
-    context.tell(item.rotation, item.principal, "soak", f"the old secret lives until {soaking.soak_until:%Y-%m-%d %H:%M} UTC")
+    until = f"the old secret lives until {soaking.soak_until:%Y-%m-%d %H:%M} UTC"
+    context.tell(item.rotation, item.principal, "soak", until, where=where)
     return soaking
 
 
 def hold(context: Context, record: RotationRecord, why: str) -> RotationRecord:
     """Record that a person must decide. Both secrets stay alive. Raises Held when another installation works on it by now."""
     guard(context, record)
-    return context.save(replace(record, phase=Phase.HELD, held=why))
+    held = context.save(replace(record, phase=Phase.HELD, held=why))
+    where = Where(handle=held.handle, secret=held.staged_name, version=held.version)
+    context.tell(held.rotation, held.principal, "hold", f"both secrets stay alive: {why}", where=where)
+    return held
 
 
 def retire(context: Context, retirement: Retirement) -> Usage:
@@ -76,7 +81,10 @@ def retire(context: Context, retirement: Retirement) -> Usage:
             continue
         handle = Handle(principal=retirement.principal, id=text, slot=_slot_of(text))
         looking(context, lambda one=handle: driver.retire(one))  # type: ignore[misc]  # a default argument binds it now
-        context.tell(retirement.rotation, retirement.principal, "retire", f"ended {text}; {IDLE[usage.drain]}")
+        ended = f"ended {text}; {IDLE[usage.drain]}"
+        context.tell(
+            retirement.rotation, retirement.principal, "retire", ended, where=Where(handle=text, secret=retirement.secret_name)
+        )
     return usage
 
 
@@ -96,9 +104,14 @@ def close(context: Context, retirement: Retirement) -> None:
         if before is None:
             break
         annotate(context, retirement.secret_name, before.version, dict(before.tags), enabled=False)
+        where = Where(handle=before.tags.get(TAG_HANDLE, ""), secret=before.name, version=before.version)
+        off = f"switched off the version of {before.name} that holds it"
+        context.tell(retirement.rotation, retirement.principal, "disable", off, where=where)
     staged = context.record(retirement.secret_name + STAGED_SUFFIX)
     if staged is not None and staged.rotation == retirement.rotation:
         context.save(replace(staged, phase=Phase.DONE, old=(), soak_until=None), enabled=False)
+    where = Where(handle=retirement.handle, secret=retirement.secret_name)
+    context.tell(retirement.rotation, retirement.principal, "close", "the rotation is over", where=where)
 
 
 def end_orphan(context: Context, handle: Handle) -> bool:
@@ -108,7 +121,9 @@ def end_orphan(context: Context, handle: Handle) -> bool:
         if stored.tags.get(TAG_HANDLE) == handle.id or (record is not None and handle.id in record.old):
             return False
     looking(context, lambda: context.driver(handle.principal).retire(handle))
-    context.tell(handle.marker, handle.principal, "retire", f"ended {handle.id}, which no rotation owned")
+    context.tell(
+        handle.marker, handle.principal, "retire", f"ended {handle.id}, which no rotation owned", where=Where(handle=handle.id)
+    )
     return True
 
 

@@ -14,7 +14,7 @@ from rotator.model.estate import STAGED_SUFFIX, TAG_HANDLE, StoredSecret
 from rotator.model.image import ImageReference
 from rotator.model.rotation import Phase, PlanItem
 from rotator.model.secret import Secret
-from rotator.rotation.context import Context, looking
+from rotator.rotation.context import Context, Where, looking
 from rotator.rotation.naming import marker_of, stranger_in
 from rotator.rotation.record import RotationRecord, read_promoted, read_record
 from rotator.rotation.tenure import confirm, take_over, wait_for_turn
@@ -67,7 +67,7 @@ def _issue(context: Context, item: PlanItem) -> RotationRecord:
     # Whoever stood still for longer may have been taken for dead, and the slot be in use with another's password.
     before = context.signatures.get(item.rotation, looked_at) + context.rules.writer_timeout / 2
     credential, secret = driver.issue(item.principal, item.rotation, item.ttl, item.slot, before=before)
-    context.tell(item.rotation, item.principal, "issue", f"made {credential.handle.id}")
+    context.tell(item.rotation, item.principal, "issue", f"made {credential.handle.id}", where=Where(handle=credential.handle.id))
     kept = stage(context, fresh, credential, secret)
     if leases:
         # A second lease harms nobody, so that none is announced; but two installations need not both move the groups.
@@ -81,6 +81,8 @@ def _end_lost(context: Context, item: PlanItem, live: Sequence[Credential], curr
     for credential in live:
         if credential.handle.marker == item.rotation and credential.handle.id not in kept:
             context.driver(item.principal).retire(credential.handle)
+            lost = f"ended {credential.handle.id}, made by an earlier try whose value was lost"
+            context.tell(item.rotation, item.principal, "retire", lost, where=Where(handle=credential.handle.id))
 
 
 def stage(context: Context, record: RotationRecord, credential: Credential, secret: Secret) -> RotationRecord:
@@ -105,7 +107,10 @@ def stage(context: Context, record: RotationRecord, credential: Credential, secr
             return present
         return context.vault.write(staged.staged_name, secret, tags=staged.tags(), expires_at=staged.expires_at)
 
-    return replace(staged, version=looking(context, write).version)
+    kept = replace(staged, version=looking(context, write).version)
+    where = Where(handle=kept.handle, secret=kept.staged_name, version=kept.version)
+    context.tell(kept.rotation, kept.principal, "stage", f"{kept.staged_name} holds {kept.handle}", where=where)
+    return kept
 
 
 def _announce(context: Context, fresh: RotationRecord) -> None:
@@ -114,7 +119,9 @@ def _announce(context: Context, fresh: RotationRecord) -> None:
     Each try says it anew, so that a slot which somebody else fills later is not taken for ours.
     """
     tags = context.signed(fresh).tags()
-    context.vault.write(fresh.staged_name, Secret(_PLACEHOLDER), tags=tags, expires_at=None, enabled=False)
+    stored = context.vault.write(fresh.staged_name, Secret(_PLACEHOLDER), tags=tags, expires_at=None, enabled=False)
+    where = Where(secret=fresh.staged_name, version=stored.version)
+    context.tell(fresh.rotation, fresh.principal, "announce", f"{fresh.staged_name} says what will be made", where=where)
 
 
 def _refuse_strangers(context: Context, item: PlanItem, current: StoredSecret | None, staged: StoredSecret | None) -> None:
@@ -155,6 +162,8 @@ def _kept_again(context: Context, record: RotationRecord) -> RotationRecord:
     """Write the record of a promoted secret again where it is gone, or tells of another secret than the one in use."""
     secret, ours = value_of(context, record), context.signed(record)
     stored = context.vault.write(ours.staged_name, secret, tags=ours.tags(), expires_at=ours.expires_at, enabled=False)
+    where = Where(handle=ours.handle, secret=ours.staged_name, version=stored.version)
+    context.tell(ours.rotation, ours.principal, "stage", f"{ours.staged_name} tells of {ours.handle} again", where=where)
     return replace(ours, version=stored.version)
 
 

@@ -6,12 +6,12 @@ from datetime import timedelta
 
 from rotator.model.credential import Credential, Handle
 from rotator.model.errors import NotFound, VerificationFailed
-from rotator.model.estate import TAG_HANDLE, TAG_ROTATION
+from rotator.model.estate import TAG_HANDLE, TAG_ROTATION, StoredSecret
 from rotator.model.image import ImageReference
 from rotator.model.rotation import Phase, PlanItem
 from rotator.model.secret import Secret
 from rotator.ports import RegistryDriver
-from rotator.rotation.context import Context, looking
+from rotator.rotation.context import Context, Where, looking
 from rotator.rotation.record import RotationRecord, promoted_tags
 from rotator.rotation.tenure import guard
 
@@ -33,6 +33,7 @@ def verify(context: Context, item: PlanItem, record: RotationRecord) -> tuple[st
     traits = driver.traits
     context.clock.sleep(traits.propagation)
     deadline = context.clock.now() + traits.propagation_limit
+    where = Where(handle=record.handle, secret=record.staged_name, version=record.version)
     missing: set[ImageReference] = set()
     in_a_row = 0
     while in_a_row < context.rules.verify_pulls:
@@ -42,14 +43,15 @@ def verify(context: Context, item: PlanItem, record: RotationRecord) -> tuple[st
         except VerificationFailed as error:
             in_a_row = 0
             if context.clock.now() >= deadline:
-                context.tell(item.rotation, item.principal, "verify", error=error)
+                context.tell(item.rotation, item.principal, "verify", error=error, where=where)
                 raise
             context.clock.sleep(_RETRY_PAUSE)
     if images and len(missing) == len(images):
         raise VerificationFailed(f"{item.principal.id}: none of its images exists any more, so nothing proves the new secret")
     if record.phase is Phase.STAGED:
         context.save(replace(record, phase=Phase.VERIFIED))
-    context.tell(item.rotation, item.principal, "verify", f"pulled {len(images) - len(missing)} images {in_a_row} times")
+    pulled = f"pulled {len(images) - len(missing)} images {in_a_row} times"
+    context.tell(item.rotation, item.principal, "verify", pulled, where=where)
     return tuple(str(image) for image in sorted(missing))
 
 
@@ -60,18 +62,20 @@ def promote(context: Context, item: PlanItem, record: RotationRecord) -> Rotatio
     """
     guard(context, record)
 
-    def write() -> None:
+    def write() -> StoredSecret:
         current = context.vault.look(record.secret_name)
         if current is None or not current.enabled or current.tags.get(TAG_HANDLE) != record.handle:
             secret = context.vault.read(record.staged_name, record.version)
-            context.vault.write(record.secret_name, secret, tags=promoted_tags(record), expires_at=record.expires_at)
-        elif current.tags.get(TAG_ROTATION) != record.mark:
-            context.vault.annotate(record.secret_name, current.version, tags=promoted_tags(record))
+            return context.vault.write(record.secret_name, secret, tags=promoted_tags(record), expires_at=record.expires_at)
+        if current.tags.get(TAG_ROTATION) != record.mark:
+            return context.vault.annotate(record.secret_name, current.version, tags=promoted_tags(record))
+        return current
 
-    looking(context, write)
+    version = looking(context, write).version
     promoted = replace(record, phase=record.phase if record.phase in _PROMOTED else Phase.PROMOTED)
     promoted = context.save(promoted, enabled=False)
-    context.tell(item.rotation, item.principal, "promote", f"{record.secret_name} now holds {record.handle}")
+    where = Where(handle=record.handle, secret=record.secret_name, version=version)
+    context.tell(item.rotation, item.principal, "promote", f"{record.secret_name} now holds {record.handle}", where=where)
     return promoted
 
 

@@ -43,6 +43,7 @@ def carry_out(steps: Steps, context: Context, item: PlanItem) -> RotationOutcome
         started_at=context.clock.now(),
         ended_at=context.clock.now(),
     )
+    context.trail.taken()  # what this thread asked for an earlier rotation is no part of this one
     if item.held:
         return _ended(context, outcome, Result.HELD, item.held, Held.code)
     try:

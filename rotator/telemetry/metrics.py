@@ -55,10 +55,12 @@ class _Snapshot(Collector):
         self.picture: Picture | None = None
         self.running: dict[str, _Running] = {}
         self.seen_at: dict[str, datetime] = {}
+        self.evidence: bool | None = None
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         with self.lock:
             picture, running, seen_at = self.picture, tuple(self.running.values()), dict(self.seen_at)
+            evidence = self.evidence
         if picture is not None:
             yield from families(picture)
         scan = GaugeMetricFamily(
@@ -74,6 +76,11 @@ class _Snapshot(Collector):
         for one in running:
             started.add_metric((one.principal,), one.started_at.timestamp())
         yield from (scan, started)
+        if evidence is not None:
+            # Not before the first check: a 0 that only means "not looked yet" would call somebody at every start.
+            whole = GaugeMetricFamily("rotator_audit_log_verified", "Whether the last check found the evidence log whole.")
+            whole.add_metric((), float(evidence))
+            yield whole
 
 
 class Metrics:
@@ -129,6 +136,15 @@ class Metrics:
         throttled = self._throttled.labels(service=service)  # exists at 0 from the service's first request on
         if code == "429":
             throttled.inc()
+
+    def evidence_lost(self) -> None:
+        """Count a record that the evidence log could not take (this is `rotator.history.evidence.Losses`)."""
+        self._evidence_lost.inc()
+
+    def set_evidence(self, whole: bool | None) -> None:  # noqa: FBT001 - the gauge is a yes or a no
+        """Note what a check of the evidence log found; None, for an empty log, says nothing and shows nothing."""
+        with self._snapshot.lock:
+            self._snapshot.evidence = whole
 
     def record_run(self, mode: str, stages: Mapping[str, timedelta], ended_at: datetime, *, succeeded: bool) -> None:
         """Note that a run of a mode (`audit`, `rotate`) ended, how long its stages took, and whether it did all of its work."""
@@ -194,6 +210,9 @@ class Metrics:
         )
 
     def _declare_runs(self) -> None:
+        self._evidence_lost = Counter(
+            "rotator_evidence_lost_records", "Records that the evidence log could not take.", registry=self.registry
+        )
         self._completed = Gauge(
             "rotator_run_last_completion_timestamp_seconds", "When a run last ended.", ("mode",), registry=self.registry
         )

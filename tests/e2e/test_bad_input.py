@@ -83,7 +83,7 @@ def strange_authority(desk: Desk) -> None:
         "a history that is no database": (
             lambda desk: written(desk, "state/history.sqlite", "rubbish " * 1000),
             2,
-            ["history.sqlite is damaged", "Move it away and run again; it holds only what people look up later"],
+            ["history.sqlite is damaged", "Move it away and run again; the evidence in it is lost, and the new log says so"],
         ),
         "a journal that is no database": (
             lambda desk: written(desk, "state/journal.sqlite", "rubbish " * 1000),
