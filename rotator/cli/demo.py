@@ -46,7 +46,7 @@ def demo(
     with running(prepared(folder, estate=estate, groups=groups, seed=seed, faults=faults)) as sandbox:
         _point_sdks_at(sandbox)
         settings = settings_of(sandbox.options.directory / "rotator.yaml", given={})
-        with (folder / "rotator.log").open("w", encoding="utf-8") as log, opened(settings, log_level, log_to=log) as application:
+        with (folder / "rotator.log").open("w", encoding="utf-8") as log, opened(settings, log_level, log, "demo") as application:
             runs = _story(application, console)
             log.flush()
             report = _proved(application, sandbox, runs)

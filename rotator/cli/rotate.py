@@ -43,7 +43,7 @@ def rotate(
     if plan and (only or force):
         raise typer.BadParameter("a saved plan already says what to rotate", param_hint="--only/--force")
     output.check_files(metrics=metrics_file)
-    with opened(settings_of(config), log_level) as application:
+    with opened(settings_of(config), log_level, verb="rotate") as application:
         decided = _decided(application, plan, only or [], force=force)
         unread = decided.estate.unread
         console = output.console()

@@ -30,7 +30,7 @@ def run(
     if not once:
         raise typer.BadParameter("say --once, or use `rotator serve` to keep running", param_hint="--once")
     output.check_files(report=report, metrics=metrics_file)
-    with opened(settings_of(config), log_level) as application:
+    with opened(settings_of(config), log_level, verb="run") as application:
         console = output.console()
         done = carried_out(application, look(application), console, quiet=as_json)
         document = build(estate=done.estate, audit=done.audit, plan=done.plan, outcomes=done.outcomes)

@@ -9,5 +9,5 @@ def serve(*, config: Config = None, log_level: LogLevel = Level.INFO) -> None:
     from rotator.service.serve import serve as serve_forever
 
     settings = settings_of(config)
-    with opened(settings, log_level) as application:
+    with opened(settings, log_level, verb="serve") as application:
         serve_forever(application, settings)

@@ -29,17 +29,17 @@ def settings_of(config: Path | None, given: Mapping[str, str] | None = None) -> 
 
 
 @contextmanager
-def opened(settings: "Settings", level: Level, log_to: TextIO | None = None) -> "Iterator[Application]":
-    """Yield the application of some settings, with the logs going to standard error or to `log_to`."""
-    import click
+def opened(settings: "Settings", level: Level, log_to: TextIO | None = None, verb: str = "") -> "Iterator[Application]":
+    """Yield the application of some settings, with the logs going to standard error or to `log_to`.
 
+    `verb` is what the evidence names as the reason for what is done.
+    """
     from rotator import wiring
     from rotator.cli import groundwork
     from rotator.telemetry import logs
 
     groundwork.check(settings)
-    asked = click.get_current_context(silent=True)
-    application = wiring.build(settings, observers=(logs.EventLog(),), verb=(asked.info_name or "") if asked else "")
+    application = wiring.build(settings, observers=(logs.EventLog(),), verb=verb)
     try:
         logs.configure(level=level.value, clock=application.clock, stream=log_to or sys.stderr)
         with application.metrics.waiting.watched():

@@ -121,8 +121,16 @@ def rotation_rules(work: Work) -> list[Rule]:
         ("aws.AssumeRoleWithWebIdentity", "one an ECR registry", leases),
         ("aws.GetAuthorizationToken", "one an ECR registry", leases),
         ("entra.identityToken", "one for AWS, if it is asked", min(1, leases)),
-        ("vault.set", "two a principal, staged and current; one more to announce all but leases", 3 * jobs - leases),
-        ("vault.listVersions", "two a principal: look at both secrets before they are written", 2 * jobs),
+        (
+            "vault.set",
+            "two a principal, staged and current; one more to announce all but leases; the head of the evidence",
+            3 * jobs - leases + 1,
+        ),
+        (
+            "vault.listVersions",
+            "two a principal: look at both secrets before they are written; one: the head of the evidence",
+            2 * jobs + 1,
+        ),
         ("vault.get", "one a principal, and one a stored value that a redeploy needs", jobs + len(held)),
         ("vault.update", "two a principal: staged copy off, soak begun", 2 * jobs),
         ("arm.storageAccounts.listKeys", "one an account whose share a redeployed group mounts", _keys(work, "storage-keys:")),
@@ -144,11 +152,11 @@ def retirement_rules(work: Work) -> list[Rule]:
         ("graph.removePassword", "one an old client secret", applications + principals),
         ("logs.query", "one a retirement: who has logged in since", work.retirements),
         ("entra.identityToken", "one for the log", min(1, work.retirements)),
-        ("vault.listVersions", "two a retirement: both secrets", 2 * work.retirements),
+        ("vault.listVersions", "two a retirement: both secrets; one: the head of the evidence", 2 * work.retirements + 1),
         (
             "vault.update",
-            "one a retirement to close its record, one an old version to switch off",
-            work.retirements + work.outdated,
+            "one a retirement to close its record, one an old version to switch off, the head of the evidence",
+            work.retirements + work.outdated + 1,
         ),
     ]
     return _rules(numbers)

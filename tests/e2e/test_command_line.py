@@ -11,7 +11,21 @@ import yaml
 from tests.e2e.conftest import Demonstration, Served, Shell, free_port
 from tests.e2e.desk import Desk, run
 
-VERBS = ("demo", "audit", "plan", "rotate", "run", "serve", "status", "history", "config", "sandbox", "completion", "version")
+VERBS = (
+    "demo",
+    "audit",
+    "plan",
+    "rotate",
+    "run",
+    "serve",
+    "status",
+    "history",
+    "evidence",
+    "config",
+    "sandbox",
+    "completion",
+    "version",
+)
 CLOCK_TIMES = tuple("012")  # a line of progress begins with one, and is as long as it is
 GUID = "5f0c7a1e-0000-4000-8000-000000000001"
 SETTINGS = {"tenant_id": GUID, "scope": {"subscriptions": [GUID]}, "vault": {"url": "https://kv-demo.vault.azure.net"}}
