@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from rotator.history import chain
 from rotator.history.chain import CONTINUES, GENESIS, Damage, Examination, Head
+from rotator.ports import Json
 
 Fields = dict[str, object]
 JSON = st.recursive(
@@ -58,7 +59,7 @@ def test_a_chain_made_by_the_documented_rule_is_intact(details: list[str], count
 
 
 @given(st.dictionaries(st.text(), JSON))
-def test_the_canonical_form_is_stable(fields: dict[str, chain.Json]) -> None:
+def test_the_canonical_form_is_stable(fields: dict[str, Json]) -> None:
     text = chain.canonical(fields)
     assert chain.canonical(json.loads(text)) == text
     assert chain.canonical(dict(reversed(fields.items()))) == text
