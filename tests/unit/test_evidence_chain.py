@@ -5,7 +5,7 @@ import io
 import json
 from dataclasses import replace
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rotator.history import chain
@@ -18,6 +18,7 @@ JSON = st.recursive(
 )
 TEXTS = st.text(max_size=20)
 SIZES = st.integers(2, 12)
+patiently = settings(deadline=None)
 
 
 def written(count: int, *, first: int = 1, prev: str = GENESIS, step: str = "issue", details: tuple[str, ...] = ()) -> list[str]:
@@ -50,6 +51,7 @@ def rehashed(line: str, **changes: object) -> str:
     return chain.exported(body, chain.hash_of(body))
 
 
+@patiently
 @given(st.lists(TEXTS, min_size=1, max_size=5), SIZES)
 def test_a_chain_made_by_the_documented_rule_is_intact(details: list[str], count: int) -> None:
     lines = written(count, details=tuple(details))
@@ -58,6 +60,7 @@ def test_a_chain_made_by_the_documented_rule_is_intact(details: list[str], count
     assert found.head == head_of(lines)
 
 
+@patiently
 @given(st.dictionaries(st.text(), JSON))
 def test_the_canonical_form_is_stable(fields: dict[str, Json]) -> None:
     text = chain.canonical(fields)
@@ -66,6 +69,7 @@ def test_the_canonical_form_is_stable(fields: dict[str, Json]) -> None:
     assert "\n" not in text
 
 
+@patiently
 @given(SIZES, st.data())
 def test_any_changed_field_is_found_at_its_record(count: int, data: st.DataObject) -> None:
     lines = written(count)
@@ -82,6 +86,7 @@ def test_any_changed_field_is_found_at_its_record(count: int, data: st.DataObjec
         assert place + 1 in {flaw.seq for flaw in found.flaws}
 
 
+@patiently
 @given(SIZES, st.data())
 def test_a_change_with_a_new_hash_is_found_by_the_next_record_or_by_the_vault(count: int, data: st.DataObject) -> None:
     lines = written(count)
@@ -91,6 +96,7 @@ def test_a_change_with_a_new_hash_is_found_by_the_next_record_or_by_the_vault(co
     assert [(flaw.seq, flaw.damage) for flaw in found.flaws] == [(place + 1, Damage.CHANGED)]
 
 
+@patiently
 @given(SIZES, st.data())
 def test_a_log_that_is_rewritten_as_a_whole_is_found_by_the_vault(count: int, data: st.DataObject) -> None:
     head = head_of(written(count))
@@ -100,6 +106,7 @@ def test_a_log_that_is_rewritten_as_a_whole_is_found_by_the_vault(count: int, da
     assert [(flaw.seq, flaw.damage) for flaw in found.flaws] == [(count, Damage.CHANGED)]
 
 
+@patiently
 @given(SIZES, st.data())
 def test_any_removed_records_are_found(count: int, data: st.DataObject) -> None:
     lines = written(count)
@@ -114,6 +121,7 @@ def test_any_removed_records_are_found(count: int, data: st.DataObject) -> None:
     assert [(flaw.seq, flaw.damage) for flaw in found.flaws] == [(begin + 1, damage)]
 
 
+@patiently
 @given(SIZES, st.data())
 def test_any_two_swapped_records_are_found(count: int, data: st.DataObject) -> None:
     lines = written(count)
@@ -125,6 +133,7 @@ def test_any_two_swapped_records_are_found(count: int, data: st.DataObject) -> N
     assert one + 1 in {flaw.seq for flaw in found.flaws}
 
 
+@patiently
 @given(SIZES, st.data())
 def test_any_repeated_record_is_found(count: int, data: st.DataObject) -> None:
     lines = written(count)
@@ -134,6 +143,7 @@ def test_any_repeated_record_is_found(count: int, data: st.DataObject) -> None:
     assert (place + 1, Damage.REORDERED) in {(flaw.seq, flaw.damage) for flaw in found.flaws}
 
 
+@patiently
 @given(SIZES, st.data())
 def test_a_line_that_is_cut_or_no_record_is_named_and_the_rest_is_still_checked(count: int, data: st.DataObject) -> None:
     lines = written(count)
