@@ -2,10 +2,11 @@
 by the service.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from rotator.audit.evaluate import evaluate
 from rotator.audit.limits import Limits
@@ -21,6 +22,7 @@ from rotator.model.estate import Estate
 from rotator.model.policy import Audit, Policy
 from rotator.model.rotation import Plan, PlanItem, Result, Retirement, RotationEvent, RotationOutcome
 from rotator.ports import Clock, Observer
+from rotator.replicas.membership import Membership
 from rotator.rotation import planfile
 from rotator.rotation.context import Context
 from rotator.rotation.durable import Journal
@@ -65,9 +67,9 @@ class Application:
         self._hosts = hosts
         self._readers = readers
         self._rulebook = rulebook
-        self._context = context
         self._journal = journal
-        self._observers = tuple(observers)
+        self._everyone = _Everyone(observers)
+        self._context = replace(context, observer=self._everyone)
 
     def audit(self) -> tuple[Estate, Audit]:
         """Read the clouds and hold them against the policies; what was found is remembered and measured.
@@ -92,29 +94,49 @@ class Application:
         vault = self._context.vault.address
         return make_plan(estate, traits, self._context.rules, self.clock.now(), vault=vault, only=only, force=force)
 
-    def rotate(self, plan: Plan, progress: Observer | None = None) -> tuple[RotationOutcome, ...]:
+    @contextmanager
+    def joined(self, leave_within: timedelta) -> Iterator[Membership | None]:
+        """Do this process's part of what any replica has begun, until the block ends; without replicas there is no such part.
+
+        What is under way here then is waited for as long as `leave_within`, and left to the others after that. Raises ReplicaLost
+        when they have taken this process for dead.
+        """
+        if not self._journal.shared:
+            yield None
+            return
+        with self._journal.opened(self._context, self._remember, leave_within=leave_within) as journal:
+            yield journal.life
+
+    def rotate(self, plan: Plan, progress: Observer | None = None, *, run: str = "") -> tuple[RotationOutcome, ...]:
         """Carry a plan out: first what an earlier process left unfinished, then what waits for its end, then what is due.
 
-        Raises AlreadyRunning when another process works on the same journal; everything else is in the outcomes.
+        `run` names this run; a rotation that was asked for in a run of that name is not begun a second time. Raises
+        AlreadyRunning when another process works on the same SQLite journal, ReplicaLost when other replicas have taken this
+        process for dead; everything else is in the outcomes.
         """
-        context = replace(self._context, observer=_Everyone((*self._observers, *([progress] if progress else []))))
         # This run's own instant, not the plan's: a saved plan may be carried out a second time.
-        run = f"{self.clock.now():%Y%m%dT%H%M%S%fZ}"
-        parallel = context.rules.max_parallel
-        with self._journal.opened(context) as journal, self.evidence.kept(_work_of(plan, self.clock)):
+        run = run or f"{self.clock.now():%Y%m%dT%H%M%S%fZ}"
+        context = self._context
+        evidence = self.evidence.kept(_work_of(plan, self.clock))
+        with self._everyone.and_also(progress), self._journal.opened(context, self._remember) as journal, evidence:
             resumed = journal.carried_on()
             # The plan knows nothing of what has just been carried on, so it is out of date for these; the next run has a new one.
             stale = {outcome.principal for outcome in resumed}
             orphans = [_end_orphan(context, handle) for handle in plan.orphans if handle.principal not in stale]
             due = [one for one in plan.retirements if one.due(context.clock.now()) and one.principal not in stale]
-            with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="retirement") as pool:
+            with ThreadPoolExecutor(max_workers=context.rules.max_parallel, thread_name_prefix="retirement") as pool:
                 ended = tuple(pool.map(lambda one: finish_off(context, one), due))
-            rotated = journal.rotate([one for one in plan.due if one.principal not in stale], run, parallel)
-        held = [_held(item, self.clock) for item in plan.items if item.held and item.principal not in stale]
-        outcomes = (*resumed, *(one for one in orphans if one is not None), *ended, *rotated, *held)
-        self.history.record_outcomes(outcomes)
+            rotated = journal.rotate([one for one in plan.due if one.principal not in stale], run)
+        held = tuple(_held(item, self.clock) for item in plan.items if item.held and item.principal not in stale)
+        here = (*(one for one in orphans if one is not None), *ended, *held)
+        # The others are remembered where they were carried out, which may be another process.
+        self.history.record_outcomes(here)
+        outcomes = (*resumed, *rotated, *here)
         self.metrics.record_outcomes(outcomes, plan)
         return outcomes
+
+    def _remember(self, outcome: RotationOutcome) -> None:
+        self.history.record_outcomes([outcome])
 
     def unfinished(self) -> tuple[Retirement, ...]:
         """Return the rotations that soak, from the vault's tags and the groups'."""
@@ -141,7 +163,17 @@ class _Everyone:
     """Passes events to several observers; none of them may stop a rotation half way."""
 
     def __init__(self, observers: Sequence[Observer]) -> None:
-        self._observers = observers
+        self._observers = tuple(observers)
+
+    @contextmanager
+    def and_also(self, observer: Observer | None) -> Iterator[None]:
+        """Have one more observer until the block ends."""
+        before = self._observers
+        self._observers = (*before, *([observer] if observer else []))
+        try:
+            yield
+        finally:
+            self._observers = before
 
     def notice(self, event: RotationEvent) -> None:
         for observer in self._observers:

@@ -228,6 +228,19 @@ class UsageLog(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Errand:
+    """A part of a rotation that any replica may do.
+
+    `key` names it within its step. `place` is where it writes, a subscription and a location: errands of one place share Azure's
+    limits. `argument` is JSON and holds no secret: whoever does it reads the value from the vault.
+    """
+
+    key: str
+    place: str
+    argument: Json
+
+
 class Steps(Protocol):
     """The durable side of a workflow: what a body may ask of its engine. Results are JSON and never hold a secret."""
 
@@ -235,6 +248,14 @@ class Steps(Protocol):
         """Return the step's recorded result, or do the work and record it. At least once: the work looks before it acts.
 
         An error of ours that leaves the work is recorded too and raised again on replay.
+        """
+        ...
+
+    def each(self, name: str, errands: Sequence[Errand], work: Callable[[Json], Json]) -> tuple[Json, ...]:
+        """Return the results of all errands, in their order; each is recorded by itself and done at least once.
+
+        `work` takes an errand's argument. It may be called here, or its like in another process that has joined: so it may know
+        nothing but its argument and the ports.
         """
         ...
 

@@ -43,6 +43,7 @@ from rotator.model.arm import ArmId
 from rotator.model.credential import PrincipalKind
 from rotator.model.secret import Secret
 from rotator.ports import Clock, Observer
+from rotator.replicas.membership import Replicas
 from rotator.rotation.context import Context
 from rotator.rotation.durable import Journal
 from rotator.rotation.rules import Rules
@@ -223,7 +224,7 @@ def _max_ages(chosen: RotationSettings) -> Mapping[PrincipalKind, timedelta]:
 
 def _journal(settings: Settings) -> Journal:
     if settings.state.journal_url:
-        return Journal(settings.state.journal_url, lock=None)
+        return Journal(settings.state.journal_url, replicas=Replicas(settings.state.journal_url))
     file = _with_folder(settings.state.journal_file)
     return Journal(f"sqlite:///{file}", lock=file.with_suffix(".sqlite.lock"))
 

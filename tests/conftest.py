@@ -1,9 +1,14 @@
 """What every test may ask for: a program that pip does not bring, and the folder of recorded bodies."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.postgres import Server
 
 RECORDED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
@@ -35,6 +40,21 @@ class Programs:
 @pytest.fixture(scope="session")
 def programs(request: pytest.FixtureRequest) -> Programs:
     return Programs(required=request.config.getoption("--require-programs"))
+
+
+@pytest.fixture(scope="session")
+def postgres(programs: Programs) -> "Iterator[Server]":
+    """A PostgreSQL server for this process's tests."""
+    from tests.postgres import running
+
+    with running(programs) as server:
+        yield server
+
+
+@pytest.fixture
+def database(postgres: "Server") -> str:
+    """The URL of an empty database."""
+    return postgres.database()
 
 
 @pytest.fixture(scope="session")

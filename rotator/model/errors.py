@@ -172,3 +172,18 @@ class Held(RotatorError):
     def __init__(self, message: str, *, missing: tuple[str, ...] = (), advice: str | None = None) -> None:
         super().__init__(message, advice=advice or "Decide, then run again; nothing is done until then.")
         self.missing = missing
+
+
+class ReplicaLost(RotatorError):
+    """This process was away for so long that another replica has taken its work over, or may have."""
+
+    code = "replica-lost"
+    advice = "Nothing to do: the others carry on. Start this one again; it joins them as a new replica."
+
+
+class Fenced(BaseException):
+    """This process may not act any more: its work is, or may be, another replica's by now.
+
+    No RotatorError, and no Exception: it must end the work where it stands, like a crash. A handler that took it for a failed
+    step would write it into the journal as the step's result, and would roll back what another replica is carrying out.
+    """

@@ -36,7 +36,7 @@ class Action(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Consumer:
     """One group in a plan. `why` explains LEAVE and HOLD; `missing` lists the write-only fields without a source;
-    `inline` is False when the group reads its password from the vault.
+    `inline` is False when the group reads its password from the vault; `location` is Azure's region, lower case.
     """
 
     group: ArmId
@@ -46,6 +46,7 @@ class Consumer:
     why: str = ""
     missing: tuple[str, ...] = ()
     inline: bool = True
+    location: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

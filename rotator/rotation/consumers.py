@@ -42,7 +42,14 @@ def consumer_of(group: ContainerGroup, target: Target, estate: Estate, traits: T
 
     def decided(action: Action, why: str = "", missing: tuple[str, ...] = ()) -> Consumer:
         return Consumer(
-            group=group.id, registries=registries, action=action, images=images, why=why, missing=missing, inline=inline
+            group=group.id,
+            registries=registries,
+            action=action,
+            images=images,
+            why=why,
+            missing=missing,
+            inline=inline,
+            location=group.location.lower(),
         )
 
     if moved(group, registries, target.mark):

@@ -1,9 +1,10 @@
 """The fourth phase: groups move to the new credential in waves, and back when one does not become healthy."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+
+from pydantic import TypeAdapter
 
 from rotator.model.arm import ArmId
 from rotator.model.errors import Conflict, CutoverFailed, Held, NotFound, RotatorError, Throttled, Unavailable
@@ -12,6 +13,7 @@ from rotator.model.group import GROUP_TAG_PREFIX, Absent, ContainerGroup, GroupS
 from rotator.model.image import ImageReference
 from rotator.model.rotation import Action, Consumer, PlanItem
 from rotator.model.secret import Secret
+from rotator.ports import Errand, Json
 from rotator.rotation.consumers import moved
 from rotator.rotation.context import Context, Where, looking
 from rotator.rotation.record import RotationRecord
@@ -41,13 +43,40 @@ class Move:
     code: str = ""
 
 
-def cutover(
-    context: Context, item: PlanItem, record: RotationRecord, wave: Sequence[ArmId], missing: Sequence[str]
-) -> tuple[Move, ...]:
-    """Move the groups of one wave, some at a time, and wait until each is healthy. Raises nothing that one group caused."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What whoever moves one group must know. `item` has that group for its only consumer."""
+
+    item: PlanItem
+    record: RotationRecord
+    missing: tuple[str, ...]
+
+
+_TASK = TypeAdapter(Task)
+_MOVE = TypeAdapter(Move)
+
+
+def errands_of(item: PlanItem, record: RotationRecord, wave: Sequence[ArmId], missing: Sequence[str]) -> tuple[Errand, ...]:
+    """Make an errand of each group of a wave. It carries that group alone: a plan of hundreds would be copied for each."""
     consumers = {one.group: one for one in item.consumers}
-    with ThreadPoolExecutor(max_workers=context.rules.max_parallel, thread_name_prefix="cutover") as pool:
-        return tuple(pool.map(lambda group: move(context, item, record, consumers[group], missing), wave))
+
+    def argument(group: ArmId) -> Json:
+        alone = replace(item, consumers=(consumers[group],), waves=())
+        written: Json = _TASK.dump_python(Task(item=alone, record=record, missing=tuple(missing)), mode="json")
+        return written
+
+    return tuple(
+        Errand(key=group.key, place=f"{group.subscription}/{consumers[group].location}", argument=argument(group))
+        for group in wave
+    )
+
+
+def run_errand(context: Context, argument: Json) -> Json:
+    """Move the group that an errand names; returns the move as JSON."""
+    task = _TASK.validate_python(argument)
+    [consumer] = task.item.consumers
+    written: Json = _MOVE.dump_python(move(context, task.item, task.record, consumer, task.missing), mode="json")
+    return written
 
 
 def move(context: Context, item: PlanItem, record: RotationRecord, consumer: Consumer, missing: Sequence[str]) -> Move:

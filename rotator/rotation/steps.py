@@ -5,11 +5,12 @@ a library's exception can carry the request that failed, and with it a secret.
 """
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from rotator.model import errors
 from rotator.model.errors import RotatorError
-from rotator.ports import Json
+from rotator.ports import Errand, Json
 
 _ERROR = "rotator-error"
 
@@ -72,3 +73,7 @@ class MemorySteps:
             self._after(name)
             self.journal[name] = result
         return unguarded(self.journal[name])
+
+    def each(self, name: str, errands: Sequence[Errand], work: Callable[[Json], Json]) -> tuple[Json, ...]:
+        """Do the errands one after the other; each is a step, so that a crash can come between any two."""
+        return tuple(self.run(f"{name}/{one.key}", partial(work, one.argument)) for one in errands)

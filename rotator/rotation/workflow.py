@@ -98,7 +98,8 @@ def _moved(
 ) -> RotationOutcome:
     moves: list[Move] = []
     for number, wave in enumerate(item.waves, start=1):
-        done = _step(steps, f"cutover {number}", _MOVES, partial(cutover.cutover, context, item, record, wave, missing))
+        errands = cutover.errands_of(item, record, wave, missing)
+        done = _MOVES.validate_python(steps.each(f"cutover {number}", errands, partial(cutover.run_errand, context)))
         moves.extend(done)
         outcome = _with_moves(outcome, item, moves)
         if any(one.result == FAILED for one in done):

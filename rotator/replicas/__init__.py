@@ -1,0 +1,1 @@
+"""Several rotators on one PostgreSQL: who lives, who takes over whose work, and what no two may do at once."""
