@@ -23,6 +23,7 @@ from rotator.model.policy import Audit, Policy
 from rotator.model.rotation import Plan, PlanItem, Result, Retirement, RotationEvent, RotationOutcome
 from rotator.ports import Clock, Observer
 from rotator.replicas.membership import Membership
+from rotator.replicas.turns import Alone, Turns
 from rotator.rotation import planfile
 from rotator.rotation.context import Context
 from rotator.rotation.durable import Journal
@@ -57,8 +58,10 @@ class Application:
         history: History,
         evidence: EvidenceLog,
         metrics: Metrics,
+        turns: Turns | None = None,
         observers: Sequence[Observer] = (),
     ) -> None:
+        self.turns = turns or Alone()
         self.clock = clock
         self.history = history
         self.evidence = evidence
@@ -107,6 +110,10 @@ class Application:
         with self._journal.opened(self._context, self._remember, leave_within=leave_within) as journal:
             yield journal.life
 
+    def leave(self) -> None:
+        """Have a rotation run that waits for its end raise Leaving, where other replicas carry on; else let it end."""
+        self._journal.leave()
+
     def rotate(self, plan: Plan, progress: Observer | None = None, *, run: str = "") -> tuple[RotationOutcome, ...]:
         """Carry a plan out: first what an earlier process left unfinished, then what waits for its end, then what is due.
 
@@ -137,6 +144,7 @@ class Application:
 
     def _remember(self, outcome: RotationOutcome) -> None:
         self.history.record_outcomes([outcome])
+        self.metrics.ended(outcome.rotation)
 
     def unfinished(self) -> tuple[Retirement, ...]:
         """Return the rotations that soak, from the vault's tags and the groups'."""

@@ -276,6 +276,50 @@ class Trail(Protocol):
         ...
 
 
+class Written(Protocol):
+    """What is known of the writes in one region of a subscription, owned for as long as it is open."""
+
+    @property
+    def now(self) -> datetime:
+        """The instant by the clock that all the others are measured by."""
+        ...
+
+    @property
+    def ended(self) -> Sequence[datetime]:
+        """When the writes of the last hour and more were over, the oldest first."""
+        ...
+
+    @property
+    def under_way(self) -> int:
+        """How many are not over yet."""
+        ...
+
+    @property
+    def not_before(self) -> datetime | None:
+        """Until when nothing may be written, because Azure said so."""
+        ...
+
+    def begin(self) -> None:
+        """Note that a write begins."""
+        ...
+
+    def end(self) -> None:
+        """Note that a write which this process began is over."""
+        ...
+
+    def pause(self, until: datetime) -> None:
+        """Note that nothing may be written until then."""
+        ...
+
+
+class WriteLedger(Protocol):
+    """Remembers the writes of container groups, for all who share Azure's limits on them."""
+
+    def opened(self, region: str) -> AbstractContextManager[Written]:
+        """Own what is known of a region until the block ends; what was noted is kept then."""
+        ...
+
+
 class GroupClaims(Protocol):
     """Keeps two rotations from putting one group at the same time: a redeploy is read-modify-write of the whole group."""
 

@@ -234,7 +234,13 @@ class State(Section):
 
     directory: Path = Path(".rotator")
     journal_url: Annotated[str | None, Field(description="PostgreSQL, when several replicas share the work")] = None
-    history_url: Annotated[str | None, Field(description="any SQLAlchemy URL; a SQLite file by default")] = None
+    history_url: Annotated[
+        str | None, Field(description="any SQLAlchemy URL; the journal's PostgreSQL where there is one, else a SQLite file")
+    ] = None
+    dead_after: Annotated[
+        Duration,
+        Field(ge=timedelta(seconds=3), description="how old a replica's heartbeat is when the others take its work over"),
+    ] = timedelta(seconds=15)
     evidence_required: Annotated[bool, Field(description="begin no rotation while the evidence log cannot be written")] = False
 
     @property

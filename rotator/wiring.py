@@ -3,12 +3,12 @@
 Nothing is contacted until the application is asked for something.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from platform import node
-from threading import Lock
+
+from sqlalchemy.engine import make_url
 
 from rotator import __version__
 from rotator.application import Application, Rulebook
@@ -29,7 +29,7 @@ from rotator.clients.aws import EcrLogins, WebIdentityRole
 from rotator.clients.clock import SandboxClock, SystemClock
 from rotator.clients.graph import Graph
 from rotator.clients.logs import Logs
-from rotator.clients.network import Network
+from rotator.clients.network import Network, unfenced
 from rotator.clients.observed import TRAIL
 from rotator.clients.pulls import PullProbe
 from rotator.drivers import Dependencies, build_drivers
@@ -39,11 +39,13 @@ from rotator.history.record import History
 from rotator.inventory.classify import KnownHosts
 from rotator.inventory.gather import Readers
 from rotator.inventory.scope import Scope
-from rotator.model.arm import ArmId
 from rotator.model.credential import PrincipalKind
 from rotator.model.secret import Secret
 from rotator.ports import Clock, Observer
-from rotator.replicas.membership import Replicas
+from rotator.replicas.claims import LocalClaims, SharedClaims
+from rotator.replicas.ledger import SharedLedger
+from rotator.replicas.membership import Lifetimes, Replicas
+from rotator.replicas.turns import SharedTurns
 from rotator.rotation.context import Context
 from rotator.rotation.durable import Journal
 from rotator.rotation.rules import Rules
@@ -56,7 +58,12 @@ def build(settings: Settings, observers: Sequence[Observer] = (), verb: str = ""
 
     `verb` is what a person or a schedule asked for; the evidence names it.
     """
-    network = Network(resolve=settings.network.resolve, ca_file=settings.network.ca_file)
+    replicas = _replicas(settings)
+    network = Network(
+        resolve=settings.network.resolve,
+        ca_file=settings.network.ca_file,
+        fence=replicas.fence.check if replicas else unfenced,
+    )
     clock = _clock(settings, network)
     metrics = Metrics(max_age=_max_ages(settings.rotation))
     endpoints = settings.endpoints
@@ -81,7 +88,7 @@ def build(settings: Settings, observers: Sequence[Observer] = (), verb: str = ""
         metrics.request,
         api_version=settings.container_instances.api_version,
     )
-    platform = ContainerGroups(groups, arm, clock, WritePacer(clock))
+    platform = ContainerGroups(groups, arm, clock, WritePacer(clock, _ledger(settings, network, replicas)))
     values = StoredValues(vault, arm, subscriptions=settings.scope.subscriptions)
     usage = (
         LoginEvents(
@@ -125,7 +132,7 @@ def build(settings: Settings, observers: Sequence[Observer] = (), verb: str = ""
         platform=platform,
         values=values,
         usage=usage,
-        claims=_LocalClaims(),
+        claims=SharedClaims(replicas) if replicas else LocalClaims(),
         observer=history,
         rules=_rules(settings.rotation),
         writer=history.installation,
@@ -155,10 +162,11 @@ def build(settings: Settings, observers: Sequence[Observer] = (), verb: str = ""
         ),
         rulebook=lambda: rulebook(settings),
         context=context,
-        journal=_journal(settings),
+        journal=_journal(settings, replicas),
         history=history,
         evidence=evidence,
         metrics=metrics,
+        turns=SharedTurns(replicas) if replicas else None,
         observers=(history, evidence, metrics, *observers),
     )
 
@@ -178,22 +186,6 @@ def rulebook(settings: Settings) -> Rulebook:
             registry_suffixes=settings.endpoints.registry_suffixes,
         ),
     )
-
-
-class _LocalClaims:
-    """Keeps `rotator.ports.GroupClaims` within one process: one lock a group."""
-
-    def __init__(self) -> None:
-        self._guard = Lock()
-        self._locks: dict[str, Lock] = {}
-
-    @contextmanager
-    def claim(self, group: ArmId) -> Iterator[None]:
-        """Own the group until the block ends."""
-        with self._guard:
-            lock = self._locks.setdefault(group.key, Lock())
-        with lock:
-            yield
 
 
 def _actor(settings: Settings, installation: str, verb: str) -> Mapping[str, str]:
@@ -222,15 +214,34 @@ def _max_ages(chosen: RotationSettings) -> Mapping[PrincipalKind, timedelta]:
     return {kind: rules.max_age_of(kind) for kind in PrincipalKind}
 
 
-def _journal(settings: Settings) -> Journal:
-    if settings.state.journal_url:
-        return Journal(settings.state.journal_url, replicas=Replicas(settings.state.journal_url))
+def _replicas(settings: Settings) -> Replicas | None:
+    url = settings.state.journal_url
+    return Replicas(url, Lifetimes(dead_after=settings.state.dead_after)) if url else None
+
+
+def _ledger(settings: Settings, network: Network, replicas: Replicas | None) -> SharedLedger | None:
+    if replicas is None:
+        return None
+    # The sandbox's time is what its limits go by, read anew each time: another replica may have turned it just now.
+    url = settings.clock.control_url
+    ledger = SharedLedger(replicas, SandboxClock(url, network, stale_after=timedelta(0)) if url else None)
+    replicas.on_burial(ledger.settle)
+    return ledger
+
+
+def _journal(settings: Settings, replicas: Replicas | None) -> Journal:
+    if settings.state.journal_url and replicas:
+        return Journal(settings.state.journal_url, replicas=replicas)
     file = _with_folder(settings.state.journal_file)
     return Journal(f"sqlite:///{file}", lock=file.with_suffix(".sqlite.lock"))
 
 
 def _history_url(settings: Settings) -> str:
-    return settings.state.history_url or f"sqlite:///{_with_folder(settings.state.history_file)}"
+    state = settings.state
+    if state.journal_url and not state.history_url:
+        # A rotation is remembered by the replica that carried it out, and looked up on any.
+        return make_url(state.journal_url).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+    return state.history_url or f"sqlite:///{_with_folder(state.history_file)}"
 
 
 def _with_folder(file: Path) -> Path:

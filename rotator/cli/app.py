@@ -1,5 +1,6 @@
 """The entry point. Every verb's module is light; what is heavy loads inside of the verb that needs it."""
 
+import os
 import sys
 from typing import NoReturn
 
@@ -7,7 +8,7 @@ import typer
 
 from rotator.cli import audit, completion, config, demo, evidence, history, plan, rotate, run, sandbox, serve, status, version
 from rotator.cli.failure import tell, tell_bug
-from rotator.model.errors import RotatorError
+from rotator.model.errors import Fenced, ReplicaLost, RotatorError
 
 EPILOGUE = (
     "Exit status: 0 in order; 1 findings at or above --fail-on; 2 wrong usage or configuration; "
@@ -47,6 +48,12 @@ def main() -> NoReturn:
     completion_init()
     try:
         app(prog_name="rotator")
+    except (ReplicaLost, Fenced) as error:
+        status = tell(error if isinstance(error, ReplicaLost) else ReplicaLost())
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # Threads may still wait for work that is another replica's now; the interpreter would wait for them.
+        os._exit(status)
     except RotatorError as error:
         sys.exit(tell(error))
     except Exception as error:  # noqa: BLE001 - the last gate: nothing may print a traceback unredacted

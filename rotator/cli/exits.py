@@ -7,9 +7,11 @@ from rotator.model.errors import (
     ConfigError,
     CutoverFailed,
     Held,
+    Leaving,
     PlanChanged,
     PolicyError,
     RemoteError,
+    ReplicaLost,
     RotatorError,
     VerificationFailed,
 )
@@ -51,7 +53,7 @@ def of_error(error: RotatorError) -> Exit:
     match error:
         case ConfigError() | PolicyError() | PlanChanged():
             return Exit.USAGE
-        case Held() | VerificationFailed() | CutoverFailed() | AlreadyRunning():
+        case Held() | VerificationFailed() | CutoverFailed() | AlreadyRunning() | ReplicaLost() | Leaving():
             return Exit.UNDONE
         case RemoteError():
             return Exit.INCOMPLETE

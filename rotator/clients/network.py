@@ -7,7 +7,7 @@ very requests that the public service would see.
 
 import ipaddress
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from fnmatch import fnmatchcase
@@ -26,6 +26,14 @@ if TYPE_CHECKING:
     from rotator.ports import Clock
 
 
+Fence = Callable[[str], None]
+"""Called with a request's method; raises (no Exception: nothing may take it for a failed request) where it may not be sent."""
+
+
+def unfenced(method: str) -> None:
+    """Let every request pass; the default fence."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
     """Where a connection goes. `port` is None for the port that the URL names."""
@@ -42,10 +50,14 @@ class Network:
     over a glob, a longer glob over a shorter one. Hosts that are addresses already are left alone, unless a key names them.
     `ca_file` replaces the bundled authorities. Proxy variables and netrc files of the environment are not read: a netrc entry
     would replace the bearer token of a request.
+
+    `fence` is asked before every request, at the last moment that the transport offers: the connection is open, and the request
+    line is not on the wire yet. What it raises ends the request unsent.
     """
 
     resolve: Mapping[str, str] = field(default_factory=dict)
     ca_file: Path | None = None
+    fence: Fence = unfenced
 
     def address_of(self, host: str) -> Address | None:
         """Return where to connect for a host, or None to ask the name service as usual."""
@@ -117,6 +129,7 @@ class _ResolvingTransport(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         host = request.url.host
         address = self._network.address_of(host)
+        request.extensions = {**request.extensions, "trace": self._asks_fence(request.method)}
         if address is None:
             return self._transport("").handle_request(request)
         port = address.port or request.url.port
@@ -128,6 +141,13 @@ class _ResolvingTransport(httpx.BaseTransport):
             extensions={**request.extensions, "sni_hostname": host},
         )
         return self._transport(host).handle_request(elsewhere)
+
+    def _asks_fence(self, method: str) -> Callable[[str, object], None]:
+        def traced(event: str, _info: object) -> None:
+            if event == "http11.send_request_headers.started":
+                self._network.fence(method)
+
+        return traced
 
     def _transport(self, host: str) -> httpx.HTTPTransport:
         with self._lock:

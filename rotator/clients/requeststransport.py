@@ -100,6 +100,11 @@ def _connection_to(network: Network) -> type[HTTPSConnection]:
             except OSError as error:
                 raise NewConnectionError(self, type(error).__name__) from error
 
+        def putrequest(self, method: str, url: str, skip_host: bool = False, skip_accept_encoding: bool = False) -> None:  # noqa: FBT001, FBT002 - http.client's own signature
+            # The pool has connected by now, and nothing of the request has been written.
+            network.fence(method)
+            super().putrequest(method, url, skip_host=skip_host, skip_accept_encoding=skip_accept_encoding)
+
         def connect(self) -> None:
             try:
                 super().connect()

@@ -178,7 +178,20 @@ class ReplicaLost(RotatorError):
     """This process was away for so long that another replica has taken its work over, or may have."""
 
     code = "replica-lost"
-    advice = "Nothing to do: the others carry on. Start this one again; it joins them as a new replica."
+    advice = "Nothing is lost: the others carry on. Start this one again; it joins them as a new replica."
+
+    def __init__(self) -> None:
+        super().__init__("this process was away for too long, so that other replicas take its work over")
+
+
+class Leaving(RotatorError):
+    """This replica was told to stop in the middle of a run; the others carry on with what it has begun."""
+
+    code = "leaving"
+    advice = "Nothing to do."
+
+    def __init__(self) -> None:
+        super().__init__("this replica leaves in the middle of a run, which the next leader carries on")
 
 
 class Fenced(BaseException):

@@ -11,7 +11,7 @@ the network fails, seconds before that replica could know; the age of the heartb
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,6 +22,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from rotator.model.errors import ConfigError, Fenced
+from rotator.replicas.database import begun
 from rotator.replicas.fence import Fence
 from rotator.replicas.tables import claims, prepare, replicas
 
@@ -29,6 +30,10 @@ log = structlog.get_logger(__name__)
 
 # A replica that was frozen in a transaction of ours would keep its locks for as long as it is frozen.
 _IDLE_IN_TRANSACTION = "30s"
+
+
+Burial = Callable[[Connection, str], None]
+"""Ends what else a dead replica held, in the transaction that removes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +54,14 @@ class Lifetimes:
 
 
 class Membership:
-    """One life of a replica. `name` is its own and never used again."""
+    """One life of a replica. `name` is its own and never used again; `burials` are called for each replica that died."""
 
-    def __init__(self, engine: Engine, name: str, fence: Fence, lifetimes: Lifetimes) -> None:
+    def __init__(self, engine: Engine, name: str, fence: Fence, lifetimes: Lifetimes, burials: Sequence[Burial] = ()) -> None:
         self.name = name
         self.engine = engine
         self.fence = fence
         self.lifetimes = lifetimes
+        self._burials = burials
         self._ended = threading.Event()
         self._on_loss: list[Callable[[], None]] = []
         self._threads: list[threading.Thread] = []
@@ -83,10 +89,10 @@ class Membership:
             self.fence.shut_for_good()
         return alive
 
-    def bury(self, adopt: Callable[[str], None], settle: Callable[[Connection, str], None]) -> tuple[str, ...]:
+    def bury(self, adopt: Callable[[str], None]) -> tuple[str, ...]:
         """Take over from every replica whose heartbeat is too old, unless another one is at it; returns their names.
 
-        `adopt` puts its unfinished workflows back into the queues; `settle` ends what else it held, in the same transaction.
+        `adopt` puts its unfinished workflows back into the queues.
         """
         long_ago = func.clock_timestamp() - self.lifetimes.dead_after
         dead = select(replicas.c.name).where(replicas.c.beaten_at < long_ago, replicas.c.name != self.name)
@@ -100,17 +106,18 @@ class Membership:
                 _end_sessions(connection, name)
                 adopt(name)
                 connection.execute(delete(claims).where(claims.c.replica == name))
-                settle(connection, name)
+                for burial in self._burials:
+                    burial(connection, name)
                 connection.execute(delete(replicas).where(replicas.c.name == name))
             log.warning("took over from a replica that died", replica=name)
             buried.append(name)
         return tuple(buried)
 
-    def start(self, adopt: Callable[[str], None], settle: Callable[[Connection, str], None]) -> None:
+    def start(self, adopt: Callable[[str], None]) -> None:
         """Beat, and look for the dead, in threads of their own until the life ends."""
         self._threads += [
             threading.Thread(target=self._beating, name="heartbeat", daemon=True),
-            threading.Thread(target=self._burying, args=(adopt, settle), name="takeover", daemon=True),
+            threading.Thread(target=self._burying, args=(adopt,), name="takeover", daemon=True),
         ]
         for thread in self._threads:
             thread.start()
@@ -145,10 +152,10 @@ class Membership:
                     told()
                 return
 
-    def _burying(self, adopt: Callable[[str], None], settle: Callable[[Connection, str], None]) -> None:
+    def _burying(self, adopt: Callable[[str], None]) -> None:
         while not self.fence.shut:
             try:
-                self.bury(adopt, settle)
+                self.bury(adopt)
             except Exception as error:  # noqa: BLE001 - whatever it is, the next try may do it; its text may not be shown
                 log.warning("a takeover failed and will be tried again", cause=type(error).__name__)
             if self._ended.wait(self.lifetimes.beat.total_seconds()):
@@ -167,6 +174,24 @@ class Replicas:
         self.fence = fence or Fence(self.lifetimes.fence)
         self._url = url
         self._life: Membership | None = None
+        self._burials: list[Burial] = []
+
+    def on_burial(self, burial: Burial) -> None:
+        """Have something ended for each replica that died."""
+        self._burials.append(burial)
+
+    @contextmanager
+    def transaction(self) -> Iterator[tuple[Connection, str]]:
+        """Give a transaction and the name of this replica's life; Fenced when it is over, or the database is away."""
+        life = self.life
+        life.check()
+        try:
+            with begun(life.engine) as connection:
+                yield connection, life.name
+        except Fenced:
+            # The work that this cuts off is nobody's until the others take it over, so they must.
+            life.fence.shut_for_good()
+            raise
 
     @property
     def life(self) -> Membership:
@@ -181,7 +206,7 @@ class Replicas:
         name = f"{socket.gethostname()[:30]}-{os.getpid()}-{os.urandom(4).hex()}"
         engine = _engine(self._url, name)
         try:
-            life = Membership(engine, name, self.fence, self.lifetimes)
+            life = Membership(engine, name, self.fence, self.lifetimes, self._burials)
             try:
                 began = self.fence.now()
                 prepare(engine)

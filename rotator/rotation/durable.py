@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter
 
-from rotator.model.errors import AlreadyRunning, Fenced, ReplicaLost, RotatorError
+from rotator.model.errors import AlreadyRunning, Fenced, Leaving, ReplicaLost, RotatorError
 from rotator.model.rotation import PlanItem, RotationOutcome
 from rotator.ports import Json
-from rotator.replicas.ledger import settle
 from rotator.replicas.membership import Membership, Replicas
 from rotator.rotation.context import Context
 from rotator.rotation.cutover import run_errand
@@ -97,7 +96,12 @@ class Journal:
                 with self._replicas.joined() as life, self._among_others(running, life, leave_within):
                     yield self
         except Fenced:
-            raise ReplicaLost("this process was away for too long, and other replicas have taken its work over") from None
+            raise ReplicaLost from None
+
+    def leave(self) -> None:
+        """Have whoever waits here for the end of rotations be told Leaving, where there are others to carry on."""
+        if self._running is not None and self.shared:
+            self._running.leaving = True
 
     def carried_on(self) -> tuple[RotationOutcome, ...]:
         """Wait for what is unfinished, which DBOS or another replica has taken up again, and return how it ended.
@@ -180,7 +184,7 @@ class Journal:
         running.life = life
         try:
             with self._at_work(running, self._url, life.name, leave_within):
-                life.start(_adopt, settle)
+                life.start(_adopt)
                 yield
         finally:
             life.end(in_order=not running.busy)
@@ -207,6 +211,7 @@ class _Running:
 
     def __init__(self, context: Context, remember: Remember) -> None:
         self.life: Membership | None = None
+        self.leaving = False
         self.rotation: Callable[[Json], Json]
         self._context = context
         self._remember = remember
@@ -228,11 +233,13 @@ class _Running:
         return self._hands.cut_off is None and not (self.life and self.life.fence.shut)
 
     def check(self) -> None:
-        """Raise what cut a workflow of this process off, or Fenced: the results that are waited for will not come from here."""
+        """Raise what cut a workflow of this process off, Fenced or Leaving: nobody here should wait for results any more."""
         if self._hands.cut_off is not None:
             raise self._hands.cut_off
         if self.life is not None:
             self.life.check()
+        if self.leaving:
+            raise Leaving
 
     def register(self, dbos: "type[DBOS]") -> None:
         """Name the workflows to DBOS."""

@@ -50,13 +50,14 @@ def look(application: Application) -> Run:
     return Run(estate=estate, audit=audit, plan=plan)
 
 
-def carry_out(application: Application, run: Run, progress: Observer | None = None) -> Run:
+def carry_out(application: Application, run: Run, progress: Observer | None = None, *, name: str = "") -> Run:
     """Rotate what the run's plan says is due and retire what has soaked; then, if anything was done, look again.
 
-    The result holds the estate as it is now, the plan that was carried out and what came of it.
+    The result holds the estate as it is now, the plan that was carried out and what came of it. `name` is the run's: of runs with
+    the same name, each rotation is done in one.
     """
     began_at = application.clock.now()
-    outcomes = application.rotate(run.plan, progress)
+    outcomes = application.rotate(run.plan, progress, run=name)
     ended_at = application.clock.now()
     done = Run(estate=run.estate, audit=run.audit, plan=run.plan, outcomes=outcomes)
     application.metrics.record_run("rotate", {"rotate": ended_at - began_at}, ended_at, succeeded=not done.undone)
@@ -67,16 +68,16 @@ def carry_out(application: Application, run: Run, progress: Observer | None = No
     return Run(estate=after.estate, audit=after.audit, plan=run.plan, outcomes=outcomes)
 
 
-def run_once(application: Application, progress: Observer | None = None) -> Run:
+def run_once(application: Application, progress: Observer | None = None, *, run: str = "") -> Run:
     """Do everything that is due now."""
-    return carry_out(application, look(application), progress)
+    return carry_out(application, look(application), progress, name=run)
 
 
-def renew_leases(application: Application, progress: Observer | None = None) -> Run:
+def renew_leases(application: Application, progress: Observer | None = None, *, run: str = "") -> Run:
     """Renew what ends within hours, and leave everything else to the nightly run."""
     seen = look(application)
     leases = application.plan(seen.estate, [f"{PrincipalKind.ECR}:*"])
-    return carry_out(application, replace(seen, plan=leases), progress)
+    return carry_out(application, replace(seen, plan=leases), progress, name=run)
 
 
 def finish(application: Application, run: Run, progress: Observer | None = None) -> Run | None:

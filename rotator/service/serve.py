@@ -3,12 +3,14 @@
 import errno
 import signal
 import socket
+from datetime import timedelta
 
 import structlog
 import uvicorn
 
 from rotator.application import Application
-from rotator.model.errors import ConfigError
+from rotator.model.errors import ConfigError, ReplicaLost
+from rotator.replicas.membership import Membership
 from rotator.service.scheduler import Scheduler
 from rotator.service.web import LastRun, build
 from rotator.settings import Service, Settings
@@ -22,12 +24,29 @@ def serve(application: Application, settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; ConfigError, before anything is begun, where the port cannot be had.
 
     A run that is under way is ended properly first: its journal would carry on anyway, but a group that is being redeployed
-    is better waited for.
+    is better waited for. A replica waits for its own redeploys only, and not for long: the others carry on with the run.
+    ReplicaLost when they took this process for dead.
     """
     listening = _listen(settings.service)
+    try:
+        with application.joined(timedelta(seconds=_GRACE_SECONDS)) as life:
+            _serve(application, settings, listening, life)
+            if life is not None and life.fence.shut:
+                raise ReplicaLost
+    finally:
+        listening.close()
+
+
+def _serve(application: Application, settings: Settings, listening: socket.socket, life: Membership | None) -> None:
     last = LastRun()
-    scheduler = Scheduler(application, settings.schedule, seen=last.put)
-    web = build(application.metrics, last, lambda: scheduler.next_runs, ready=lambda: last.get() is not None)
+    scheduler = Scheduler(application, settings.schedule, seen=last.put, turns=application.turns)
+    # Who does not lead has no run to show, and is ready to carry out what the leader begins.
+    web = build(
+        application.metrics,
+        last,
+        lambda: scheduler.next_runs,
+        ready=lambda: last.get() is not None or (life is not None and not scheduler.leads),
+    )
     service = settings.service
     server = uvicorn.Server(
         uvicorn.Config(
@@ -38,6 +57,12 @@ def serve(application: Application, settings: Settings) -> None:
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )
     )
+
+    def stop() -> None:
+        server.should_exit = True
+
+    if life is not None:
+        life.on_loss(stop)
     # uvicorn stops on these, puts the handlers back that it found, and raises the signal again: by default that would end
     # the process before the scheduler has stopped.
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -48,8 +73,8 @@ def serve(application: Application, settings: Settings) -> None:
         server.run(sockets=[listening])  # returns after SIGTERM or SIGINT
     finally:
         log.info("stopping")
+        application.leave()
         scheduler.stop()
-        listening.close()
 
 
 def _listen(service: Service) -> socket.socket:

@@ -109,14 +109,21 @@ class Metrics:
 
     def notice(self, event: RotationEvent) -> None:
         """Count one event of a rotation (this is a `rotator.ports.Observer`)."""
-        with self._snapshot.lock:
-            self._snapshot.running.setdefault(event.rotation, _Running(event.principal.id, event.at))
+        if event.group is None:
+            # A group may be moved by another replica than the one that carries the rotation out and learns of its end.
+            with self._snapshot.lock:
+                self._snapshot.running.setdefault(event.rotation, _Running(event.principal.id, event.at))
         if event.step in _CUTOVER_STEPS and not event.ok:
             self._redeploys.labels(result="failed").inc()
         if event.step == "roll-back" and event.ok:
             self._redeploys.labels(result="rolled_back").inc()
         if not event.ok:
             self._step_failures.labels(kind=event.principal.kind.value, step=event.step, reason=event.code or "internal").inc()
+
+    def ended(self, rotation: str) -> None:
+        """Note that a rotation no longer runs here; whoever asked for it counts it."""
+        with self._snapshot.lock:
+            self._snapshot.running.pop(rotation, None)
 
     def record_outcomes(self, outcomes: Iterable[RotationOutcome], plan: Plan | None = None) -> None:
         """Count how rotations ended; with the plan they came from, by what set them off."""
@@ -153,6 +160,10 @@ class Metrics:
             self._succeeded.labels(mode=mode).set(ended_at.timestamp())
         for stage, duration in stages.items():
             self._stage_seconds.labels(mode=mode, stage=stage).set(duration.total_seconds())
+
+    def set_leader(self, *, leads: bool) -> None:
+        """Note whether this process fires the schedule; the only one always does."""
+        self._leader.set(1 if leads else 0)
 
     def text(self) -> str:
         """Return everything in Prometheus' text format."""
@@ -224,6 +235,11 @@ class Metrics:
         )
         self._stage_seconds = Gauge(
             "rotator_run_duration_seconds", "How long each stage of the last run took.", ("mode", "stage"), registry=self.registry
+        )
+        self._leader = Gauge(
+            "rotator_leader",
+            "1 where this replica audits and fires the schedule; its gauges alone are fresh.",
+            registry=self.registry,
         )
         build = Gauge("rotator_build_info", "Always 1.", ("version", "pythonversion"), registry=self.registry)
         build.labels(version=__version__, pythonversion=platform.python_version()).set(1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -31,8 +32,12 @@ def in_memory() -> Engine:
 def test_a_result_is_recorded_and_the_work_is_not_done_again(in_memory: Engine) -> None:
     done = list[str]()
 
+    def kept(name: str) -> Json:
+        done.append(name)
+        return name
+
     def body(steps: Steps) -> Json:
-        return [steps.run(name, lambda name=name: done.append(name) or name) for name in ("a", "b")]  # type: ignore[misc]
+        return [steps.run(name, partial(kept, name)) for name in ("a", "b")]
 
     assert in_memory(body) == in_memory(body) == ["a", "b"]
     assert done == ["a", "b"]

@@ -44,7 +44,7 @@ class Stand:
     def plan(self, estate: Estate) -> Plan:
         return sample.plan()
 
-    def rotate(self, plan: Plan, progress: object = None) -> tuple[object, ...]:
+    def rotate(self, plan: Plan, progress: object = None, *, run: str = "") -> tuple[object, ...]:
         self.rotated += 1
         return sample.outcomes()
 
@@ -83,11 +83,12 @@ def test_a_run_that_fails_leaves_the_scheduler_alive() -> None:
     seen: list[Run] = []
     stand = Stand(Unavailable("the cloud is away", api="arm", operation="list"))
     scheduler = Scheduler(application(stand), Schedule(), seen=seen.append)
-    scheduler.audit()
+    scheduler.watch()
+    scheduler.fire("audit")
     stand.failure = ValueError("a bug")
-    scheduler.rotate()
+    scheduler.fire("rotate")
     stand.failure = None
-    scheduler.audit()
+    scheduler.fire("audit")
     assert len(seen) == 1
 
 
