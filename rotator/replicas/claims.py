@@ -57,7 +57,7 @@ class SharedClaims:
     def _taken(self, group: ArmId) -> bool:
         with self._database.transaction() as (connection, replica):
             mine = insert(claims).values(group=group.key, replica=replica).on_conflict_do_nothing()
-            return connection.execute(mine).rowcount == 1
+            return connection.execute(mine.returning(claims.c.group)).first() is not None
 
     def _release(self, group: ArmId) -> None:
         with self._database.transaction() as (connection, replica):

@@ -105,7 +105,7 @@ class SharedTurns:
         """Note the firing; the database keeps an instant of a job once."""
         with self._replicas.transaction() as (connection, replica):
             new = insert(firings).values(job=firing.job, instant=firing.instant, replica=replica).on_conflict_do_nothing()
-            return connection.execute(new).rowcount == 1
+            return connection.execute(new.returning(firings.c.job)).first() is not None
 
     def end(self, firing: Firing) -> None:
         """Note that it was carried out, and forget those of long ago."""

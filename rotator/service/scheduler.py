@@ -121,14 +121,15 @@ class Scheduler:
             if self._guarded(firing.job, lambda: self._works[firing.job](firing.run)):
                 self._turns.end(firing)
         except Fenced:
-            log.warning("a run was left to the other replicas", run=firing.run)
+            log.warning("a run was left to the other replicas", run=firing.run, why=Fenced.__name__)
 
     def _guarded(self, name: str, work: Callable[[], Run]) -> bool:
         """Do the work; False when it was cut off and another replica carries it on."""
         with self._one_at_a_time:
             try:
                 self._seen(work())
-            except (Leaving, ReplicaLost, Fenced):
+            except (Leaving, ReplicaLost, Fenced) as error:
+                log.warning("a run was left to the other replicas", run=name, why=type(error).__name__)
                 return False
             except RotatorError as error:
                 log.error("a run failed", run=name, code=error.code, reason=error.message, advice=error.advice)  # noqa: TRY400
@@ -141,7 +142,7 @@ class Scheduler:
 def _instant(trigger: CronTrigger, now: datetime) -> datetime:
     """Return the last instant of a cron expression that is not in the future: what a delayed firing was meant for."""
     back = timedelta(hours=1)
-    while back < timedelta(days=800):
+    while back < timedelta(days=4000):
         found, ahead = None, trigger.get_next_fire_time(None, now - back)
         while ahead is not None and ahead <= now:
             found, ahead = ahead, trigger.get_next_fire_time(ahead, ahead + timedelta(seconds=1))

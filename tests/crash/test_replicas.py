@@ -1,7 +1,7 @@
 """Three replicas of the installed program on one PostgreSQL, killed and frozen while they rotate a fleet.
 
-What must hold at the end does not depend on when anything died: each credential rotated once, each group redeployed once, no group
-ever without a credential that works, Azure's limits held by the sandbox's own count, and no value anywhere but in the vault.
+What must hold at the end does not depend on when anything died: each credential rotated once, each group redeployed once, no
+group ever without a credential that works, Azure's limits held by the sandbox's own count, and no value but in the vault.
 """
 
 import os
@@ -68,7 +68,7 @@ class Fleet:
     def name(self, number: int) -> str:
         """The name of a replica's life, or nothing before it has joined."""
         rows = self.ask("SELECT name FROM rotator_replicas WHERE beaten_at > '-infinity'")
-        return next((one for (one,) in rows if f"-{self.running[number].pid}-" in str(one)), "")
+        return next((str(one) for (one,) in rows if f"-{self.running[number].pid}-" in str(one)), "")
 
     def ask(self, query: str) -> list[tuple[object, ...]]:
         with psycopg.connect(self.url) as connection:
@@ -148,7 +148,7 @@ def test_replicas_that_are_killed_and_frozen_rotate_a_fleet_once(
     fleet: Fleet, postgres: Server, programs: Programs, pytestconfig: pytest.Config
 ) -> None:
     chance = random.Random(20261123)  # noqa: S311 - to be repeated, not to be secret
-    before = Counter(fleet.sandbox.oracle.report()["issued"])
+    before: Counter[str] = Counter(fleet.sandbox.oracle.report()["issued"])
     for number in range(3):
         fleet.start(number)
     fleet.until(lambda: fleet.moved() > 5, "the schedule has fired")
@@ -166,7 +166,7 @@ def test_replicas_that_are_killed_and_frozen_rotate_a_fleet_once(
     fleet.until(lambda: len(fleet.rotated()) >= 18 and fleet.open_work() == 0, "all is rotated")
     fleet.stop()
 
-    issued = Counter(fleet.sandbox.oracle.report()["issued"]) - before
+    issued: Counter[str] = Counter(fleet.sandbox.oracle.report()["issued"]) - before
     assert set(issued.values()) == {1}, issued
     assert set(fleet.rotated().values()) <= {"soaking", "success"}, fleet.rotated()
     fleet.assert_whole(postgres.dump(fleet.url, programs))
