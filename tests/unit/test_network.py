@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rotator.clients.network import Address, Network
+from rotator.model.errors import Fenced
 from tests.unit.wireserver import ShownClock, Wire, serving
 
 SECOND = timedelta(seconds=1)
@@ -26,6 +27,31 @@ def wire(tmp_path: Path) -> Iterator[Wire]:
 
 def network(wire: Wire, **resolve: str) -> Network:
     return Network(resolve=resolve or {"*": wire.address}, ca_file=wire.ca_file)
+
+
+def shut(method: str) -> None:
+    if method != "GET":
+        raise Fenced
+
+
+def test_a_shut_fence_ends_a_request_before_it_is_on_the_wire_and_after_it_could_connect(wire: Wire) -> None:
+    """Through both kinds of transport, on a new connection and on one that is open; it comes as what it is, no failed request."""
+    fenced = Network(resolve={"*": wire.address}, ca_file=wire.ca_file, fence=shut)
+    azure = fenced.azure_transport(ShownClock())
+    with fenced.http_client(SECOND) as client, azure:
+        for method in ("PUT", "GET", "POST", "PATCH", "DELETE", "GET"):
+            for send in (
+                lambda method=method: client.request(method, "https://demo.azurecr.io/"),
+                lambda method=method: azure.send(HttpRequest(method, "https://demo.vault.azure.net/")),
+            ):
+                if method == "GET":
+                    send()
+                else:
+                    with pytest.raises(Fenced):
+                        send()
+    assert {one.method for one in wire.seen} == {"GET"}
+    assert len(wire.seen) == 4
+    assert wire.connections >= 2
 
 
 @pytest.mark.parametrize(
