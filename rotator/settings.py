@@ -315,6 +315,13 @@ class Settings(BaseSettings):
         )
 
     @model_validator(mode="after")
+    def _replicas_share_their_memory(self) -> Self:
+        """The history names the installation; replicas with a history each would take each other for another installation's."""
+        if self.state.journal_url and (self.state.history_url or "").startswith("sqlite"):
+            raise ValueError("state: replicas share the history too: leave history_url out, or name a database that all reach")
+        return self
+
+    @model_validator(mode="after")
     def _no_credential_is_due_at_once(self) -> Self:
         for kind in PrincipalKind:
             ttl = self.rotation.ttl.get(kind, self.rotation.default_ttl)

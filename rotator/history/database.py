@@ -5,13 +5,16 @@ import sqlite3
 from contextlib import suppress
 from pathlib import Path
 
-from sqlalchemy import Engine, create_engine, event, insert, select, update
+from sqlalchemy import Engine, create_engine, event, insert, select, text, update
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 from sqlalchemy.pool import StaticPool
 
 from rotator.history.rows import SCHEMA_VERSION, installation, schema, tables
 from rotator.model.errors import ConfigError
+
+# Any number that nothing else locks in the database.
+_PREPARING = 0x686973746F7279
 
 BUSY_SECONDS = 10.0
 """How long a write waits for another program that holds the file."""
@@ -53,13 +56,11 @@ def _file_engine(url: URL) -> Engine:
 
 def prepare(engine: Engine) -> None:
     """Make the tables that are missing; raises ConfigError when a newer version of rotator made them."""
-    try:
-        tables.create_all(engine)
-    except DBAPIError as error:
-        if "locked" in str(error.orig):
-            raise  # it was waited for already
-        tables.create_all(engine)  # another process was making them at the same moment
+    _make_tables(engine)
     with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            # Replicas that start together would all write the version.
+            connection.execute(text("LOCK TABLE rotator_schema"))
         version = connection.execute(select(schema.c.version)).scalar_one_or_none()
         if version is None:
             connection.execute(insert(schema), {"version": SCHEMA_VERSION})
@@ -71,6 +72,21 @@ def prepare(engine: Engine) -> None:
                 f"the history has schema {version}; this version of rotator knows {SCHEMA_VERSION}",
                 advice="Upgrade rotator, or name another database in state.history_url.",
             )
+
+
+def _make_tables(engine: Engine) -> None:
+    """Make the tables that are missing. PostgreSQL makes replicas that start together wait for each other; a file, once more."""
+    if engine.dialect.name == "postgresql":
+        with engine.begin() as connection:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _PREPARING})
+            tables.create_all(connection)
+        return
+    try:
+        tables.create_all(engine)
+    except DBAPIError as error:
+        if "locked" in str(error.orig):
+            raise  # it was waited for already
+        tables.create_all(engine)  # another process was making them at the same moment
 
 
 def installation_of(engine: Engine) -> str:

@@ -109,18 +109,21 @@ class Membership:
                 for burial in self._burials:
                     burial(connection, name)
                 connection.execute(delete(replicas).where(replicas.c.name == name))
-            log.warning("took over from a replica that died", replica=name)
+            log.info("a replica is gone; its work is taken over here", replica=name)
             buried.append(name)
         return tuple(buried)
 
-    def start(self, adopt: Callable[[str], None]) -> None:
-        """Beat, and look for the dead, in threads of their own until the life ends."""
-        self._threads += [
-            threading.Thread(target=self._beating, name="heartbeat", daemon=True),
-            threading.Thread(target=self._burying, args=(adopt,), name="takeover", daemon=True),
-        ]
-        for thread in self._threads:
-            thread.start()
+    def keep_beating(self) -> None:
+        """Beat, in a thread of its own, until the life ends: from the beginning, since even opening a journal takes seconds."""
+        self._begin(threading.Thread(target=self._beating, name="heartbeat", daemon=True))
+
+    def look_for_the_dead(self, adopt: Callable[[str], None]) -> None:
+        """Take over from whoever dies, in a thread of its own, until the life ends."""
+        self._begin(threading.Thread(target=self._burying, args=(adopt,), name="takeover", daemon=True))
+
+    def _begin(self, thread: threading.Thread) -> None:
+        self._threads.append(thread)
+        thread.start()
 
     def end(self, *, in_order: bool) -> None:
         """Leave. `in_order` says that nothing of this life's work is still under way in this process.

@@ -182,9 +182,10 @@ class Journal:
     @contextmanager
     def _among_others(self, running: "_Running", life: Membership, leave_within: timedelta) -> Iterator[None]:
         running.life = life
+        life.keep_beating()
         try:
             with self._at_work(running, self._url, life.name, leave_within):
-                life.start(_adopt)
+                life.look_for_the_dead(_adopt)
                 yield
         finally:
             life.end(in_order=not running.busy)

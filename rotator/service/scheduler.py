@@ -67,11 +67,11 @@ class Scheduler:
             self._scheduler.add_job(self.watch, IntervalTrigger(seconds=_WATCH_SECONDS), id=_WATCH, name="who leads")
         self._scheduler.start()
 
-    def stop(self) -> None:
-        """End after the run that is under way; nothing new begins, and another replica may lead."""
+    def stop(self, *, wait: bool = True) -> None:
+        """End, after the run that is under way unless `wait` is False; nothing new begins, and another replica may lead."""
         self._stopping = True
         if self._scheduler.running:
-            self._scheduler.shutdown(wait=True)
+            self._scheduler.shutdown(wait=wait)
         self._turns.resign()
 
     @property

@@ -74,7 +74,8 @@ def _serve(application: Application, settings: Settings, listening: socket.socke
     finally:
         log.info("stopping")
         application.leave()
-        scheduler.stop()
+        # A run of a replica that was taken for dead may wait for a database that is away, and is nobody's to wait for.
+        scheduler.stop(wait=life is None or not life.fence.shut)
 
 
 def _listen(service: Service) -> socket.socket:

@@ -57,7 +57,7 @@ class Fleet:
             cwd=self.folder,
             env={**mine, **self.sandbox.environment, **ours},
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            stdout=(self.folder / f"stdout-{number}.txt").open("wb"),
             stderr=(self.folder / f"stderr-{number}.txt").open("ab"),
         )
 
@@ -166,7 +166,29 @@ def test_replicas_that_are_killed_and_frozen_rotate_a_fleet_once(
     fleet.until(lambda: len(fleet.rotated()) >= 18 and fleet.open_work() == 0, "all is rotated")
     fleet.stop()
 
-    issued: Counter[str] = Counter(fleet.sandbox.oracle.report()["issued"]) - before
+    after: Counter[str] = Counter(fleet.sandbox.oracle.report()["issued"])
+    issued = after - before
     assert set(issued.values()) == {1}, issued
     assert set(fleet.rotated().values()) <= {"soaking", "success"}, fleet.rotated()
+    fleet.assert_whole(postgres.dump(fleet.url, programs))
+
+
+_ONCE = ("run", "--once", "--json", "--fail-on", "never")
+
+
+@pytest.mark.parametrize("fleet", [(_ONCE, 60)], indirect=True, ids=["run --once"])
+def test_three_single_runs_share_the_work_and_the_end_of_one_of_them(fleet: Fleet, postgres: Server, programs: Programs) -> None:
+    before: Counter[str] = Counter(fleet.sandbox.oracle.report()["issued"])
+    for number in range(3):
+        fleet.start(number)
+    fleet.until(lambda: fleet.moved() > 3, "one has begun")
+    fleet.kill(0)
+    for number in (1, 2):
+        assert fleet.running[number].wait(_LONGEST) == 0, fleet.told()
+    fleet.start(0)
+    assert fleet.running[0].wait(_LONGEST) == 0, fleet.told()
+
+    after: Counter[str] = Counter(fleet.sandbox.oracle.report()["issued"])
+    assert set((after - before).values()) == {1}
+    assert fleet.open_work() == 0
     fleet.assert_whole(postgres.dump(fleet.url, programs))

@@ -11,13 +11,14 @@ import pytest
 from fastapi import FastAPI
 
 from rotator.application import Application
-from rotator.model.errors import ConfigError, Unavailable
+from rotator.model.errors import ConfigError, Leaving, ReplicaLost, Unavailable
 from rotator.model.estate import Estate
 from rotator.model.policy import Audit
 from rotator.model.rotation import Plan
+from rotator.replicas.turns import Firing
 from rotator.service import web
 from rotator.service.run import Run, look, run_once
-from rotator.service.scheduler import Scheduler, _trigger
+from rotator.service.scheduler import Scheduler, _instant, _trigger
 from rotator.settings import Schedule
 from rotator.telemetry.metrics import Metrics
 from tests import reportsample as sample
@@ -35,6 +36,7 @@ class Stand:
         self.metrics = Metrics()
         self.failure = failure
         self.rotated = 0
+        self.runs = list[str]()
 
     def audit(self) -> tuple[Estate, Audit]:
         if self.failure:
@@ -46,6 +48,7 @@ class Stand:
 
     def rotate(self, plan: Plan, progress: object = None, *, run: str = "") -> tuple[object, ...]:
         self.rotated += 1
+        self.runs.append(run)
         return sample.outcomes()
 
 
@@ -90,6 +93,104 @@ def test_a_run_that_fails_leaves_the_scheduler_alive() -> None:
     stand.failure = None
     scheduler.fire("audit")
     assert len(seen) == 1
+
+
+@dataclass
+class Seats:
+    """The turns of a replica, as a test would have them. `noted` is what all replicas know."""
+
+    noted: dict[Firing, bool]
+    leading: bool = False
+
+    def leads(self) -> bool:
+        return self.leading
+
+    def begin(self, firing: Firing) -> bool:
+        if firing in self.noted:
+            return False
+        self.noted[firing] = False
+        return True
+
+    def end(self, firing: Firing) -> None:
+        self.noted[firing] = True
+
+    def left_over(self) -> list[Firing]:
+        return [firing for firing, ended in self.noted.items() if not ended]
+
+    def resign(self) -> None:
+        self.leading = False
+
+
+def led(stand: Stand, seats: Seats) -> Scheduler:
+    """A scheduler whose jobs a test fires; an hourly one, so that a test never straddles two instants for long."""
+    return Scheduler(application(stand), Schedule(), seen=lambda _: None, turns=seats)
+
+
+def test_only_the_leader_fires_and_each_instant_once() -> None:
+    noted: dict[Firing, bool] = {}
+    first, second = Stand(), Stand()
+    leader, other = led(first, Seats(noted, leading=True)), led(second, Seats(noted))
+    for scheduler in (leader, other):
+        scheduler.watch()
+        scheduler.fire("rotate")
+        scheduler.fire("rotate")
+    assert (first.rotated, second.rotated) == (1, 0)
+    assert list(noted.values()) == [True]
+    assert first.metrics.registry.get_sample_value("rotator_leader") == 1
+    assert second.metrics.registry.get_sample_value("rotator_leader") == 0
+
+
+def test_who_comes_to_lead_makes_up_for_what_passed_unless_it_was_done() -> None:
+    for done, made_up_for in ((False, 1), (True, 0)):
+        stand, seats = Stand(), Seats({})
+        scheduler = led(stand, seats)
+        scheduler.watch()
+        scheduler.fire("rotate")
+        assert stand.rotated == 0
+        seats.leading = True
+        if done:
+            [passed] = scheduler._passed.values()
+            seats.noted[passed] = True
+        scheduler.watch()
+        scheduler._take_lead()
+        assert stand.rotated == made_up_for
+
+
+def test_who_comes_to_lead_carries_on_the_run_that_was_begun_under_its_name() -> None:
+    begun = Firing(job="rotate", instant=MONDAY)
+    stand, seats = Stand(), Seats({begun: False}, leading=True)
+    scheduler = led(stand, seats)
+    scheduler.watch()
+    scheduler._take_lead()
+    assert stand.runs == ["rotate-20261102T000000Z"]
+    assert seats.noted == {begun: True}
+
+
+def test_a_run_that_is_left_to_the_others_stays_open_for_the_next_leader() -> None:
+    stand, seats = Stand(), Seats({}, leading=True)
+    scheduler = led(stand, seats)
+    scheduler.watch()
+    for lost in (Leaving(), ReplicaLost()):
+        stand.failure = lost
+        scheduler.fire("rotate")
+        assert list(seats.noted.values()) == [False]
+        seats.noted.clear()
+
+
+@pytest.mark.parametrize(
+    ("expression", "now", "expected"),
+    {
+        "this very minute": ("23 2 * * *", "2026-11-02T02:23:00", "2026-11-02T02:23"),
+        "delayed by its jitter": ("23 2 * * *", "2026-11-02T02:27:59", "2026-11-02T02:23"),
+        "a run that was missed for hours": ("23 2 * * *", "2026-11-02T21:00:00", "2026-11-02T02:23"),
+        "once a week": ("0 4 * * 0", "2026-11-07T21:00:00", "2026-11-01T04:00"),
+        "in leap years": ("0 0 29 2 *", "2026-11-07T21:00:00", "2024-02-29T00:00"),
+    }.values(),
+)
+def test_a_delayed_firing_is_that_of_the_schedules_instant(expression: str, now: str, expected: str) -> None:
+    """Replicas draw their delays by themselves, and must mean the same run."""
+    found = _instant(_trigger("rotate", expression, 0), datetime.fromisoformat(now).replace(tzinfo=UTC))
+    assert f"{found:%Y-%m-%dT%H:%M}" == expected
 
 
 def test_the_first_audit_is_made_at_once_and_the_rest_on_schedule() -> None:
