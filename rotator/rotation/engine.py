@@ -112,7 +112,7 @@ class Hands:
     @contextmanager
     def at_work(self) -> Iterator[None]:
         """Count one workflow. A crash in it is kept, because the engine's thread ends without telling anybody."""
-        from dbos._error import DBOSBaseException
+        from dbos.error import DBOSBaseException
 
         with self._lock:
             self._busy += 1
