@@ -73,6 +73,7 @@ def errands_of(item: PlanItem, record: RotationRecord, wave: Sequence[ArmId], mi
 
 def run_errand(context: Context, argument: Json) -> Json:
     """Move the group that an errand names; returns the move as JSON."""
+    context.trail.taken()  # what this thread asked for an earlier errand is no part of this one
     task = _TASK.validate_python(argument)
     [consumer] = task.item.consumers
     written: Json = _MOVE.dump_python(move(context, task.item, task.record, consumer, task.missing), mode="json")

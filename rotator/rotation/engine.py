@@ -112,13 +112,13 @@ class Hands:
     @contextmanager
     def at_work(self) -> Iterator[None]:
         """Count one workflow. A crash in it is kept, because the engine's thread ends without telling anybody."""
-        from dbos.error import DBOSBaseException
+        from dbos import error as signals
 
         with self._lock:
             self._busy += 1
         try:
             yield
-        except (Exception, DBOSBaseException):
+        except (Exception, signals.DBOSBaseException):
             # The engine's own signals, such as that another replica owns the workflow now, are the engine's to handle.
             raise
         except BaseException as error:

@@ -23,9 +23,6 @@ from tests import reportsample as sample
 from tests.fakes import FakeClock
 from tests.memorycloud import MemoryCloud
 from tests.memoryports import MemoryVault
-from tests.unit.test_rotation_journal import database
-
-__all__ = ["database"]
 
 HEAD = "rotator-evidence-head"
 
