@@ -64,9 +64,9 @@ def _serve(application: Application, settings: Settings, listening: socket.socke
     if life is not None:
         life.on_loss(stop)
     # uvicorn stops on these, puts the handlers back that it found, and raises the signal again: by default that would end
-    # the process before the scheduler has stopped.
+    # the process before the scheduler has stopped. One that comes before uvicorn listens must not be lost either.
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
+        signal.signal(number, lambda *_: stop())
     scheduler.start()
     log.info("serving", host=service.host, port=service.port, next_runs=scheduler.next_runs)
     try:
