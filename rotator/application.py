@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from rotator.audit.evaluate import evaluate
 from rotator.audit.limits import Limits
@@ -21,16 +21,20 @@ from rotator.model.errors import Held, RotatorError
 from rotator.model.estate import Estate
 from rotator.model.policy import Audit, Policy
 from rotator.model.rotation import Plan, PlanItem, Result, Retirement, RotationEvent, RotationOutcome
+from rotator.model.usage import Usage
 from rotator.ports import Clock, Observer
 from rotator.replicas.membership import Membership
 from rotator.replicas.turns import Alone, Turns
 from rotator.rotation import planfile
 from rotator.rotation.context import Context
 from rotator.rotation.durable import Journal
-from rotator.rotation.finish import end_orphan
+from rotator.rotation.finish import end_orphan, look_at_use
 from rotator.rotation.plan import make_plan
 from rotator.rotation.workflow import finish_off
 from rotator.telemetry.metrics import Metrics
+
+# As long as a Log Analytics workspace keeps its entries by default.
+_LOOKS_BACK = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +77,7 @@ class Application:
         self._journal = journal
         self._everyone = _Everyone(observers)
         self._context = replace(context, observer=self._everyone)
+        self._uses: dict[tuple[str, datetime | None], Usage] = {}
 
     def audit(self) -> tuple[Estate, Audit]:
         """Read the clouds and hold them against the policies; what was found is remembered and measured.
@@ -83,7 +88,9 @@ class Application:
         estate = self.estate()
         audit = evaluate(estate, rules.policies, rules.waivers, self.clock.now(), rules.limits)
         self.history.record_audit(estate, audit)
-        self.metrics.set_estate(estate, self.plan(estate), audit)
+        principals = {*estate.records, *estate.consumers}
+        used = self._context.usage.last_uses(principals, estate.observed_at - _LOOKS_BACK)
+        self.metrics.set_estate(estate, self.with_use(self.plan(estate)), audit, used)
         self.metrics.set_evidence(self.evidence.check(estate.secrets))
         return estate, audit
 
@@ -96,6 +103,22 @@ class Application:
         traits = {kind: driver.traits for kind, driver in self._context.drivers.items()}
         vault = self._context.vault.address
         return make_plan(estate, traits, self._context.rules, self.clock.now(), vault=vault, only=only, force=force)
+
+    def with_use(self, plan: Plan) -> Plan:
+        """Add to each retirement the pulls that earlier looks saw, and what the logs say of its old secrets.
+
+        The latter is for people, since nothing ends without asking anew. Costs two requests for each rotation that soaks, and
+        nothing when none does, or when this estate was asked about before.
+        """
+        seen = self._uses
+        self._uses = {}
+        retirements = self.history.with_pulls(plan.retirements)
+        for one in retirements:
+            if one.old:
+                key = (one.rotation, one.seen_at)
+                self._uses[key] = seen.get(key) or look_at_use(self._context, one)
+        shown = tuple(replace(one, usage=self._uses.get((one.rotation, one.seen_at))) for one in retirements)
+        return replace(plan, retirements=shown)
 
     @contextmanager
     def joined(self, leave_within: timedelta) -> Iterator[Membership | None]:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Protocol
 
 from rotator.model.arm import ArmId
@@ -14,6 +13,7 @@ from rotator.model.group import ContainerGroup, WriteOnlyField
 from rotator.model.image import ImageReference
 from rotator.model.rotation import RotationEvent
 from rotator.model.secret import Secret
+from rotator.model.usage import Uses
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
@@ -201,30 +201,15 @@ class ValueSource(Protocol):
         ...
 
 
-class Drain(StrEnum):
-    """Whether an old credential is out of use: shown by a log, assumed for want of entries that tell, or not known."""
-
-    PROVED = "proved"
-    ASSUMED = "assumed"
-    UNKNOWN = "unknown"
-    IN_USE = "in-use"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
-    """What the registry's log says about a principal. `callers` are addresses; `last_seen_at` is None for never in the window."""
-
-    drain: Drain
-    last_seen_at: datetime | None = None
-    callers: tuple[str, ...] = ()
-    detail: str = ""
-
-
 class UsageLog(Protocol):
-    """The registries' login events."""
+    """The registries' login events and the directory's sign-in log."""
 
-    def usage(self, principal: Principal, registries: Sequence[str], since: datetime) -> Usage:
-        """Say who presented the principal's name to the registries since an instant."""
+    def uses(self, principal: Principal, registries: Sequence[str], since: datetime) -> Uses:
+        """Return who presented a secret of the principal since an instant. Never raises: what cannot be read is `unreadable`."""
+        ...
+
+    def last_uses(self, principals: Iterable[Principal], since: datetime) -> Mapping[Principal, datetime]:
+        """Return when a secret of each principal was last used; those of which nothing is known are left out. Never raises."""
         ...
 
 

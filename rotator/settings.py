@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from rotator.azure.groupversion import API_VERSION
 from rotator.configtext import Duration, parse_duration
 from rotator.model.credential import PrincipalKind
+from rotator.model.usage import DrainRule
 
 ENVIRONMENT_PREFIX = "ROTATOR_"
 GUID = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
@@ -102,6 +103,11 @@ class UsageLogSettings(Section):
     ingestion: Annotated[Duration, Field(description="how late entries may arrive; Azure needs 3 to 10 minutes")] = timedelta(
         minutes=15
     )
+    sign_ins_workspace_id: Annotated[
+        str | None, Field(pattern=GUID, description="the workspace that Entra's service principal sign-ins go to, if another")
+    ] = None
+    # From memory: Microsoft promises nothing; most entries come within minutes.
+    sign_ins_ingestion: Annotated[Duration, Field(description="how late sign-ins may arrive")] = timedelta(hours=1)
 
 
 class AwsRole(Section):
@@ -178,6 +184,19 @@ class RotationSettings(Section):
     default_max_age: Annotated[Duration, Field(description="a credential older than this is due")] = timedelta(days=90)
     max_age: dict[PrincipalKind, Duration] = {}
     soak: Annotated[Duration, Field(description="how long the old secret lives on after the last cutover")] = timedelta(hours=24)
+    drain: Annotated[DrainRule, Field(description="what the logs must say before an old secret is ended")] = (
+        DrainRule.WHEN_NOT_IN_USE
+    )
+    drain_limit: Annotated[
+        Duration, Field(description="how long after its soak an old secret that is still used is kept, before a person decides")
+    ] = timedelta(days=7)
+    drain_quiet: Annotated[
+        Duration,
+        Field(description="an old secret counts as used until this long after its last use"),
+    ] = timedelta(days=7)
+    drain_window: Annotated[
+        Duration, Field(description="how near to a container group's pull a login must be to be taken for that pull's")
+    ] = timedelta(minutes=5)
     canaries: Annotated[int, Field(ge=1, description="groups in the first wave")] = 1
     wave_growth: Annotated[int, Field(ge=1, le=10, description="each wave is this many times the one before")] = 3
     max_groups_per_run: Annotated[int, Field(ge=1, description="restarts that one run may cause")] = 200

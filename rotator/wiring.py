@@ -21,7 +21,7 @@ from rotator.azure.groupclient import GroupClient
 from rotator.azure.identity import token_credential
 from rotator.azure.pacing import WritePacer
 from rotator.azure.registries import AzureRegistryCatalog
-from rotator.azure.usage import LoginEvents, NullUsageLog
+from rotator.azure.usage import LoginEvents, NullUsageLog, SignIns, UsageLogs
 from rotator.azure.values import StoredValues
 from rotator.azure.vault import KeyVault
 from rotator.clients.arm import Arm
@@ -41,7 +41,7 @@ from rotator.inventory.gather import Readers
 from rotator.inventory.scope import Scope
 from rotator.model.credential import PrincipalKind
 from rotator.model.secret import Secret
-from rotator.ports import Clock, Observer
+from rotator.ports import Clock, Observer, UsageLog
 from rotator.replicas.claims import LocalClaims, SharedClaims
 from rotator.replicas.ledger import SharedLedger
 from rotator.replicas.membership import Lifetimes, Replicas
@@ -49,7 +49,7 @@ from rotator.replicas.turns import SharedTurns
 from rotator.rotation.context import Context
 from rotator.rotation.durable import Journal
 from rotator.rotation.rules import Rules
-from rotator.settings import RotationSettings, Settings
+from rotator.settings import RotationSettings, Settings, UsageLogSettings
 from rotator.telemetry.metrics import Metrics
 
 
@@ -90,16 +90,7 @@ def build(settings: Settings, observers: Sequence[Observer] = (), verb: str = ""
     )
     platform = ContainerGroups(groups, arm, clock, WritePacer(clock, _ledger(settings, network, replicas)))
     values = StoredValues(vault, arm, subscriptions=settings.scope.subscriptions)
-    usage = (
-        LoginEvents(
-            Logs(credential, endpoints.logs, network, clock, metrics.request),
-            settings.usage_log.workspace_id,
-            clock,
-            settings.usage_log.ingestion,
-        )
-        if settings.usage_log
-        else NullUsageLog()
-    )
+    usage = _usage_log(settings.usage_log, Logs(credential, endpoints.logs, network, clock, metrics.request), clock)
     directory = EntraDirectory(graph)
     dependencies = Dependencies(
         arm=arm,
@@ -203,6 +194,15 @@ def _actor(settings: Settings, installation: str, verb: str) -> Mapping[str, str
 
 def _clock(settings: Settings, network: Network) -> Clock:
     return SandboxClock(settings.clock.control_url, network) if settings.clock.control_url else SystemClock()
+
+
+def _usage_log(chosen: UsageLogSettings | None, logs: Logs, clock: Clock) -> UsageLog:
+    if chosen is None:
+        return NullUsageLog()
+    return UsageLogs(
+        LoginEvents(logs, chosen.workspace_id, clock, chosen.ingestion),
+        SignIns(logs, chosen.sign_ins_workspace_id or chosen.workspace_id, clock, chosen.sign_ins_ingestion),
+    )
 
 
 def _rules(chosen: RotationSettings) -> Rules:

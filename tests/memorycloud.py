@@ -18,6 +18,7 @@ from rotator.model.estate import StoredSecret
 from rotator.model.group import Binding, ContainerGroup, GroupState, Inline, VaultReference, WriteOnlyField
 from rotator.model.image import ImageReference
 from rotator.model.rotation import RotationEvent
+from rotator.model.usage import Use
 
 START = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 VAULT = "https://kv.vault.azure.net"
@@ -129,6 +130,8 @@ class MemoryCloud:
     refused: set[str] = field(default_factory=set)
     missing_images: set[str] = field(default_factory=set)
     lagging: set[str] = field(default_factory=set)
+    logins: list[tuple[str, Use]] = field(default_factory=list)
+    log_broken: bool = False
     outages: list[tuple[str, str]] = field(default_factory=list)
     ran_out: list[tuple[str, str]] = field(default_factory=list)
     redeploys: list[str] = field(default_factory=list)

@@ -12,7 +12,8 @@ from rotator.model.estate import Estate, PrincipalRecord, Registry, StoredSecret
 from rotator.model.group import Binding, ContainerGroup, Inline, WriteOnlyField
 from rotator.model.image import ImageReference
 from rotator.model.secret import Secret
-from rotator.ports import Drain, Health, Usage
+from rotator.model.usage import Uses
+from rotator.ports import Health
 from rotator.rotation.context import Context
 from rotator.rotation.rules import Rules
 from tests.memorycloud import AWS, LEASE, PROPAGATION, SECRETS, TOKEN, TRAITS, VAULT, Issued, MemoryCloud, StoredVersion
@@ -63,7 +64,7 @@ def context_of(cloud: MemoryCloud, rules: Rules | None = None, writer: str = "he
         vault=MemoryVault(cloud),
         platform=MemoryPlatform(cloud),
         values=MemoryValues(cloud),
-        usage=QuietLog(),
+        usage=MemoryLog(cloud),
         claims=NoClaims(),
         observer=cloud,
         rules=rules or Rules(max_parallel=1, verify_pulls=2),
@@ -284,9 +285,22 @@ class MemoryValues:
         return MemoryVault(self._cloud).read(name)
 
 
-class QuietLog:
-    def usage(self, principal: Principal, registries: Sequence[str], since: datetime) -> Usage:
-        return Usage(drain=Drain.ASSUMED)
+class MemoryLog:
+    """Logins that the cloud was told of, with the key of the secret where the log names it; later than the ingestion delay."""
+
+    def __init__(self, cloud: MemoryCloud) -> None:
+        self._cloud = cloud
+
+    def uses(self, principal: Principal, registries: Sequence[str], since: datetime) -> Uses:
+        until = self._cloud.clock.now() - timedelta(minutes=15)
+        if self._cloud.log_broken:
+            return Uses(complete_until=until, unreadable="the log is down")
+        entries = tuple(one for name, one in self._cloud.logins if name == principal.name and since <= one.at <= until)
+        unproven = "" if self._cloud.logins else "nothing was logged at all"
+        return Uses(complete_until=until, entries=entries, names_keys=any(one.key for one in entries), unproven=unproven)
+
+    def last_uses(self, principals: Iterable[Principal], since: datetime) -> Mapping[Principal, datetime]:
+        return {}
 
 
 class NoClaims:

@@ -1,7 +1,7 @@
 """Azure's JSON of a container group, read into the vocabulary. Pure."""
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from rotator.azure.writeonly import Object, objects, part, places
@@ -17,6 +17,7 @@ from rotator.model.group import (
     VaultReference,
 )
 from rotator.model.image import ImageReference, normal_server
+from rotator.model.usage import Pull
 
 # Registries that serve everybody without a login, by their owners' own words; an image from there needs no registry entry.
 # mcr.microsoft.com: learn.microsoft.com/azure/container-registry "Microsoft Artifact Registry ... anonymous";
@@ -54,6 +55,7 @@ def read_group(body: Mapping[str, Any], observed_at: datetime) -> ContainerGroup
         private_network=_private(properties),
         observed_at=observed_at,
         body=body,
+        pulls=tuple(_pulls(id_, properties)),
     )
 
 
@@ -104,6 +106,36 @@ def _has_run(properties: Object) -> bool:
         for container in objects(properties.get("containers"))
     ]
     return any(str(state.get("state", "")).lower() == "terminated" and state.get("startTime") for state in states)
+
+
+def _pulls(group: ArmId, properties: Object) -> Iterator[Pull]:
+    for container in containers({"properties": properties}):
+        inside = part(container, "properties")
+        image = inside.get("image")
+        if not isinstance(image, str) or not image:
+            continue
+        for event in objects(part(inside, "instanceView").get("events")):
+            name, last_at = str(event.get("name", "")).lower(), instant_of(event.get("lastTimestamp"))
+            if name not in {"pulling", "pulled"} or last_at is None:
+                continue
+            count = event.get("count")
+            yield Pull(
+                group=group,
+                registry=ImageReference.parse(image).server,
+                first_at=min(instant_of(event.get("firstTimestamp")) or last_at, last_at),
+                last_at=last_at,
+                # One pull has an event of each name: only one of them counts.
+                count=count if name == "pulling" and isinstance(count, int) else 1,
+            )
+
+
+def instant_of(text: object) -> datetime | None:
+    """Read an instant of an instance view; None for anything else. Without a zone it is UTC."""
+    try:
+        at = datetime.fromisoformat(str(text)) if text else None
+    except ValueError:
+        return None
+    return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at
 
 
 def _private(properties: Object) -> bool:

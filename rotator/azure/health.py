@@ -1,11 +1,11 @@
 """Whether a group works after an update, from the body of a GET. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import IntEnum
 from typing import Any
 
-from rotator.azure.groupbody import in_transition, restart_policy, state_of
+from rotator.azure.groupbody import in_transition, instant_of, restart_policy, state_of
 from rotator.azure.writeonly import Object, objects, part
 from rotator.model.group import GroupState
 from rotator.ports import Health
@@ -81,7 +81,7 @@ def _verdict(container: Object, policy: str, since: datetime) -> tuple[_Rank, st
         return _Rank.UNHEALTHY, f"container {name} cannot pull its image or does not stay up (its last event is a failure)"
 
     # Without any pull event (Azure forgets old ones) a start after the update says the same: a restart pulls again.
-    pulled_at, started_at = _last(events, "pulled"), _instant(current.get("startTime"))
+    pulled_at, started_at = _last(events, "pulled"), instant_of(current.get("startTime"))
     fresh = pulled_at >= since if pulled_at else bool(started_at and started_at >= since)
     if not fresh:
         return _Rank.WAITING, f"container {name} has pulled no image since the update"
@@ -99,16 +99,8 @@ def _ended(current: Object, policy: str) -> bool:
 
 def _last(events: Iterable[Object], *names: str) -> datetime | None:
     instants = [
-        _instant(event.get("lastTimestamp") or event.get("firstTimestamp"))
+        instant_of(event.get("lastTimestamp") or event.get("firstTimestamp"))
         for event in events
         if str(event.get("name", "")).lower() in names
     ]
     return max((at for at in instants if at is not None), default=None)
-
-
-def _instant(text: object) -> datetime | None:
-    try:
-        at = datetime.fromisoformat(str(text)) if text else None
-    except ValueError:
-        return None
-    return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at

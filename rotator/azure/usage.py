@@ -1,16 +1,22 @@
-"""The usage log: the login events that registries send to a Log Analytics workspace."""
+"""The usage logs in Log Analytics: the registries' login events, and the directory's service principal sign-ins."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from rotator.clients.logs import Logs, Row
-from rotator.model.credential import Principal
+from rotator.clients.logs import Logs
+from rotator.model.credential import Principal, PrincipalKind
 from rotator.model.errors import RemoteError
 from rotator.model.image import normal_server
-from rotator.ports import Clock, Drain, Usage
+from rotator.model.usage import OWN_AGENT, Use, Uses
+from rotator.ports import Clock
 
 INGESTION = timedelta(minutes=15)
-"""How late an entry may arrive. Azure names 3 to 10 minutes for resource logs; not a promise, so configurable."""
+"""How late a login event may arrive. Azure names 3 to 10 minutes for resource logs; not a promise, so configurable."""
+SIGN_INS_INGESTION = timedelta(hours=1)
+"""How late a sign-in may arrive. Microsoft once published 5 minutes for 99 of 100; not a promise, so configurable."""
+
+# Of more logins the newest are compared with pulls; that older ones were not is said.
+_MOST = 5000
 
 # What a registry's log holds in `Identity` is the user name that was presented: the token's name, the registry's name for its
 # admin user, the application id of a service principal. (From memory for the last two; a registry that logged something else
@@ -19,11 +25,21 @@ _BY_REGISTRY = """ContainerRegistryLoginEvents
 | where TimeGenerated >= datetime({since})
 | where LoginServer in~ ({servers})
 | summarize Entries = count() by LoginServer"""
-_BY_CALLER = """ContainerRegistryLoginEvents
+_LOGINS = """ContainerRegistryLoginEvents
 | where TimeGenerated >= datetime({since})
 | where LoginServer in~ ({servers})
 | where Identity =~ {identity}
-| summarize LastSeen = max(TimeGenerated) by CallerIpAddress"""
+| project TimeGenerated, CallerIpAddress, UserAgent, ResultType, ResultDescription
+| top {most} by TimeGenerated desc"""
+_LAST_USES = """ContainerRegistryLoginEvents
+| where TimeGenerated >= datetime({since})
+| where UserAgent != {own} and ResultDescription !contains "401" and ResultType !contains "unauthorized"
+| summarize LastUsed = max(TimeGenerated) by LoginServer, Identity"""
+# learn.microsoft.com/azure/azure-monitor/reference/tables/aadserviceprincipalsigninlogs
+_SIGN_INS = """AADServicePrincipalSignInLogs
+| where TimeGenerated >= datetime({since})
+| where AppId =~ {identity}
+| summarize LastSeen = max(TimeGenerated) by IPAddress, ServicePrincipalCredentialKeyId"""
 
 
 class LoginEvents:
@@ -35,65 +51,116 @@ class LoginEvents:
         self._clock = clock
         self._ingestion = ingestion
 
-    def usage(self, principal: Principal, registries: Sequence[str], since: datetime) -> Usage:
-        """Say who presented the principal's name to the registries since an instant.
+    def uses(self, principal: Principal, registries: Sequence[str], since: datetime) -> Uses:
+        """Return the logins with the principal's name that were not refused.
 
-        IN_USE: somebody did. PROVED: nobody did, the window is longer than entries need to arrive, and every registry logged
-        other logins in it, so the log works. ASSUMED: a registry logged nothing at all. UNKNOWN: the window is too short yet, or
-        the log could not be read; an outage of the log must never look like silence.
+        Silence is `unproven` where a registry logged nothing at all. An outage of the log never looks like silence.
         """
         now = self._clock.now()
-        servers = sorted({normal_server(one) for one in registries})
+        until, servers = now - self._ingestion, sorted({normal_server(one) for one in registries})
         if not servers:
-            return Usage(drain=Drain.UNKNOWN, detail="No registry is known to ask the log about.")
+            return Uses(complete_until=until, unreadable="no registry is known to ask the log about")
+        given = {"since": _instant(since), "servers": ", ".join(literal(one) for one in servers)}
+        query = _LOGINS.format(**given, identity=literal(principal.name), most=_MOST)
         try:
-            seen = self._seen(principal, servers, since, now)
-            if seen is not None:
-                return seen
-            logging = self._logging(servers, since, now)
-        except RemoteError as error:
-            return Usage(drain=Drain.UNKNOWN, detail=f"The login events could not be read: {error.message}")
-        if now - since <= self._ingestion:
-            minutes = int(self._ingestion.total_seconds() // 60)
-            return Usage(drain=Drain.UNKNOWN, detail=f"Entries may arrive {minutes} minutes late; it is too early to tell.")
-        silent = [server for server in servers if server not in logging]
-        if silent:
-            return Usage(
-                drain=Drain.ASSUMED,
-                detail=f"No login to {', '.join(silent)} was logged at all, so their silence proves nothing.",
+            rows = self._logs.query(self._workspace, query, (since, now))
+            entries = tuple(
+                Use(at=_at(row["TimeGenerated"]), address=str(row["CallerIpAddress"] or ""), agent=str(row["UserAgent"] or ""))
+                for row in rows
+                if not _refused(row)
             )
+            logging = self._logs.query(self._workspace, _BY_REGISTRY.format(**given), (since, now))
+        except RemoteError as error:
+            return Uses(complete_until=until, unreadable=f"the login events could not be read: {error.message}")
+        known = {normal_server(str(row["LoginServer"])) for row in logging}
+        silent = ", ".join(server for server in servers if server not in known)
+        unproven = f"no login to {silent} was logged at all, so that their silence proves nothing" if silent else ""
+        if len(rows) == _MOST:
+            unproven = f"there were more than {_MOST} logins, of which only the newest were looked at"
+        return Uses(complete_until=until, entries=entries, unproven=unproven)
+
+    def last_uses(self, principals: Iterable[Principal], since: datetime) -> Mapping[Principal, datetime]:
+        """Return the last login of each principal that the log knows, with one query for all of them."""
+        query = _LAST_USES.format(since=_instant(since), own=literal(OWN_AGENT))
+        try:
+            rows = self._logs.query(self._workspace, query, (since, self._clock.now()))
+        except RemoteError:
+            return {}
+        found: dict[tuple[str, str], datetime] = {}
+        for row in rows:
+            name, at = str(row["Identity"]).lower(), _at(row["LastUsed"])
+            # A service principal is the same one at every registry.
+            for server in (normal_server(str(row["LoginServer"])), "entra"):
+                found[server, name] = max(at, found.get((server, name), at))
+        keys = {one: (one.registry, one.name.lower()) for one in principals}
+        return {principal: found[key] for principal, key in keys.items() if key in found}
+
+
+class SignIns:
+    """Reads AADServicePrincipalSignInLogs, which names the secret that was used by its key id.
+
+    The address is that of whoever signed in at Entra. When a registry signs in for its caller, that may be the registry.
+    """
+
+    def __init__(self, logs: Logs, workspace_id: str, clock: Clock, ingestion: timedelta = SIGN_INS_INGESTION) -> None:
+        self._logs = logs
+        self._workspace = workspace_id
+        self._clock = clock
+        self._ingestion = ingestion
+
+    def uses(self, principal: Principal, registries: Sequence[str], since: datetime) -> Uses:  # noqa: ARG002 - Entra's, no registry's
+        """Return each address's last sign-in with each key of the application, refused ones too: who presents a secret has it.
+
+        Silence is `unproven` where there is no sign-in at all: nothing shows that the log receives them.
+        """
+        now = self._clock.now()
         until = now - self._ingestion
-        return Usage(
-            drain=Drain.PROVED,
-            detail=f"Until {until:%Y-%m-%d %H:%M} UTC nobody presented {principal.name}, while other logins were logged.",
+        query = _SIGN_INS.format(since=_instant(since), identity=literal(principal.name))
+        try:
+            rows = self._logs.query(self._workspace, query, (since, now))
+        except RemoteError as error:
+            return Uses(complete_until=until, unreadable=f"the sign-in log could not be read: {error.message}", names_keys=True)
+        entries = tuple(
+            Use(
+                at=_at(row["LastSeen"]),
+                address=str(row["IPAddress"] or ""),
+                key=str(row["ServicePrincipalCredentialKeyId"] or ""),
+            )
+            for row in rows
         )
+        unproven = "" if entries else "no sign-in of the application was logged at all, so that silence proves nothing"
+        return Uses(complete_until=until, entries=entries, names_keys=True, unproven=unproven)
 
-    def _seen(self, principal: Principal, servers: list[str], since: datetime, now: datetime) -> Usage | None:
-        query = _BY_CALLER.format(since=_instant(since), servers=_list(servers), identity=literal(principal.name))
-        rows = self._logs.query(self._workspace, query, (since, now))
-        if not rows:
-            return None
-        last = max(_at(row["LastSeen"]) for row in rows)
-        callers = tuple(sorted({str(row["CallerIpAddress"]) for row in rows if row["CallerIpAddress"]}))
-        return Usage(
-            drain=Drain.IN_USE,
-            last_seen_at=last,
-            callers=callers,
-            detail=f"{principal.name} was last presented at {last:%Y-%m-%d %H:%M} UTC.",
-        )
 
-    def _logging(self, servers: list[str], since: datetime, now: datetime) -> set[str]:
-        query = _BY_REGISTRY.format(since=_instant(since), servers=_list(servers))
-        rows: list[Row] = self._logs.query(self._workspace, query, (since, now))
-        return {normal_server(str(row["LoginServer"])) for row in rows}
+class UsageLogs:
+    """Keeps `rotator.ports.UsageLog`: asks the directory's log about service principals, the registries' about everybody else."""
+
+    def __init__(self, logins: LoginEvents, sign_ins: SignIns) -> None:
+        self._logins = logins
+        self._sign_ins = sign_ins
+
+    def uses(self, principal: Principal, registries: Sequence[str], since: datetime) -> Uses:
+        """Return who presented a secret of the principal since an instant."""
+        if principal.kind is PrincipalKind.ENTRA_APP:
+            return self._sign_ins.uses(principal, registries, since)
+        return self._logins.uses(principal, registries, since)
+
+    def last_uses(self, principals: Iterable[Principal], since: datetime) -> Mapping[Principal, datetime]:
+        """Return the last login of each principal at a registry; the registries know service principals too."""
+        return self._logins.last_uses(principals, since)
 
 
 class NullUsageLog:
     """Stands in where no workspace is configured: an old secret is taken for idle when its soak is over."""
 
-    def usage(self, principal: Principal, registries: Sequence[str], since: datetime) -> Usage:  # noqa: ARG002
-        """Answer ASSUMED for everybody."""
-        return Usage(drain=Drain.ASSUMED, detail="No log workspace is configured (usage_log.workspace_id).")
+    def uses(self, principal: Principal, registries: Sequence[str], since: datetime) -> Uses:  # noqa: ARG002
+        """Return nothing, which proves nothing."""
+        # Nothing is on its way here, so that there is nothing to wait for either.
+        return Uses(complete_until=datetime.max.replace(tzinfo=UTC), unproven="no log workspace is configured (usage_log)")
+
+    def last_uses(self, principals: Iterable[Principal], since: datetime) -> Mapping[Principal, datetime]:  # noqa: ARG002
+        """Return nothing."""
+        return {}
 
 
 def literal(text: str) -> str:
@@ -102,8 +169,10 @@ def literal(text: str) -> str:
     return f'"{escaped}"'
 
 
-def _list(servers: Sequence[str]) -> str:
-    return ", ".join(literal(server) for server in servers)
+def _refused(row: dict[str, object]) -> bool:
+    """Whether the registry refused the login; how it writes a result is not documented. It would have accepted an old secret."""
+    said = f"{row['ResultType']} {row['ResultDescription']}".lower()
+    return "401" in said or "unauthorized" in said
 
 
 def _instant(at: datetime) -> str:

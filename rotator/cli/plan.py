@@ -30,7 +30,7 @@ def plan(
     with opened(settings_of(config), log_level) as application:
         estate, _ = application.audit()
         check_only(only or (), estate)
-        made = application.plan(estate, only or (), force=force)
+        made = application.with_use(application.plan(estate, only or (), force=force))
         text = application.dump_plan(made)
         if save:
             output.write_text(save, text)

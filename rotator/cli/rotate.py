@@ -71,7 +71,8 @@ def _decided(application: "Application", file: Path | None, only: list[str], *, 
     estate, audit = application.audit()
     if saved is None:
         check_only(only, estate)
-        return Run(estate=estate, audit=audit, plan=application.plan(estate, only, force=force))
+        plan = application.with_use(application.plan(estate, only, force=force))
+        return Run(estate=estate, audit=audit, plan=plan)
     application.check_unchanged(saved, estate)
     return Run(estate=estate, audit=audit, plan=saved)
 

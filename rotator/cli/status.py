@@ -13,7 +13,7 @@ def status(*, config: Config = None, as_json: Json = False, log_level: LogLevel 
 
     with opened(settings_of(config), log_level) as application:
         estate = application.estate()
-        plan = application.plan(estate)
+        plan = application.with_use(application.plan(estate))
         now = application.clock.now()
     held = [item for item in plan.items if item.held]
     if as_json:

@@ -16,6 +16,7 @@ from rotator.model.credential import Principal
 from rotator.model.estate import Estate, Unread
 from rotator.model.policy import Audit, Finding, Severity
 from rotator.model.rotation import Plan, PlanItem, Result, Retirement, RotationOutcome
+from rotator.model.usage import Drain
 from rotator.report.document import Proof, work_of
 from rotator.report.unjudged import Unjudged, unjudged, unread_by_reason
 from rotator.report.words import (
@@ -202,11 +203,21 @@ def retirements(things: Iterable[Retirement], known: Mapping[str, str], now: dat
                 Text(relative(one.soak_until, now)),
                 Text(_awaited(one), style="yellow" if one.held else ""),
             ),
-            below=below(described(one.principal)),
+            below=(*below(described(one.principal)), *_used(one)),
         )
         for one in things
     ]
     return Listing(rows, ("old credential of", "replaced", "ends", "waits for"))
+
+
+def _used(one: Retirement) -> tuple[Text, ...]:
+    """Say whether the old credential is still used, and by whom."""
+    if one.usage is None:
+        return ()
+    colour = {Drain.PROVED: "green", Drain.IN_USE: "yellow"}.get(one.usage.drain, "dim")
+    drain = one.usage.drain.value.replace("-", " ")
+    said = one.usage.detail if one.usage.drain is Drain.IN_USE else f"{drain}: {one.usage.detail}"
+    return (Text(f"use: {said}", style=colour),)
 
 
 def _awaited(one: Retirement) -> str:

@@ -20,6 +20,7 @@ from rotator.clients.refusals import retry_after
 from rotator.model.errors import NotFound, RemoteError, Throttled, Unavailable, VerificationFailed
 from rotator.model.image import DOCKER_HUB, ImageReference
 from rotator.model.secret import Secret
+from rotator.model.usage import OWN_AGENT
 
 # Without these a registry answers 404 for an image that it keeps as an index (multi-platform) or in the OCI format.
 _MANIFESTS = ", ".join(
@@ -67,6 +68,7 @@ class PullProbe:
             translated(api=_API, operation="pull", thing=str(image)),
             self._network.http_client(self._timeout, self._observe) as client,
         ):
+            client.headers["User-Agent"] = OWN_AGENT
             _Attempt(client, image, username, secret).run()
 
 

@@ -13,11 +13,12 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
 from rotator.history.database import installation_of, open_engine, prepare
-from rotator.history.rows import Entry, Instant, RememberedFinding, events, findings, outcomes, runs
+from rotator.history.pulls import with_remembered
+from rotator.history.rows import Entry, Instant, RememberedFinding, events, findings, outcomes, pulls, runs
 from rotator.model.errors import ConfigError
 from rotator.model.estate import Estate
 from rotator.model.policy import Audit, Finding, Verdict
-from rotator.model.rotation import RotationEvent, RotationOutcome
+from rotator.model.rotation import Retirement, RotationEvent, RotationOutcome
 from rotator.ports import Clock
 
 log = structlog.get_logger(__name__)
@@ -74,6 +75,7 @@ class History:
                 gone,
             )
             connection.execute(delete(events).where(events.c.at < self._clock.now() - KEPT))
+            connection.execute(delete(pulls).where(pulls.c.last_at < self._clock.now() - KEPT))
 
     def notice(self, event: RotationEvent) -> None:
         """Remember one event of a rotation (this is a `rotator.ports.Observer`)."""
@@ -89,6 +91,13 @@ class History:
         }
         with self._writing("an event") as connection:
             connection.execute(insert(events), row)
+
+    def with_pulls(self, retirements: tuple[Retirement, ...]) -> tuple[Retirement, ...]:
+        """Remember the pulls that explain logins; return the retirements with those of earlier looks, or unchanged at a fault."""
+        found = list(retirements)
+        with self._writing("pulls") as connection:
+            found[:] = with_remembered(connection, retirements)
+        return tuple(found)
 
     def record_outcomes(self, ended: Iterable[RotationOutcome]) -> None:
         """Remember how rotations ended in this run."""

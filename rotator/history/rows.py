@@ -80,6 +80,18 @@ events = Table(
     Index("rotator_events_by_rotation", "rotation", "at"),
 )
 
+pulls = Table(
+    "rotator_pulls",
+    tables,
+    Column("id", Integer, primary_key=True),
+    Column("rotation", String(200), nullable=False),
+    Column("group", Text, nullable=False),
+    Column("registry", Text, nullable=False),
+    Column("first_at", Instant, nullable=False),
+    Column("last_at", Instant, nullable=False),
+    Index("rotator_pulls_by_rotation", "rotation", "last_at"),
+)
+
 outcomes = Table(
     "rotator_outcomes",
     tables,

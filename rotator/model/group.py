@@ -9,6 +9,7 @@ from typing import Any
 from rotator.model.arm import ArmId
 from rotator.model.credential import Principal
 from rotator.model.image import ImageReference
+from rotator.model.usage import Pull
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ class ContainerGroup:
     """One container group as it was read at `observed_at`.
 
     `body` is Azure's raw JSON, kept whole so that a property this program does not know survives a redeploy; it may hold
-    what people wrote in plain text, so it is never stored, logged or reported.
+    what people wrote in plain text, so it is never stored, logged or reported. `pulls` is empty where only the list was read.
     """
 
     id: ArmId
@@ -111,6 +112,7 @@ class ContainerGroup:
     private_network: bool
     observed_at: datetime
     body: Mapping[str, Any] = field(repr=False, compare=False)
+    pulls: tuple[Pull, ...] = ()
 
     @property
     def name(self) -> str:

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from rotator.model.arm import ArmId
 from rotator.model.credential import Handle, Principal
+from rotator.model.usage import Pull, Usage
 
 
 class Reason(StrEnum):
@@ -81,7 +82,8 @@ class Retirement:
     """The end of a rotation whose soak is over, or will be at `soak_until`: the old handles, as the vault's tags record them.
 
     `registries` are the hosts whose log can tell whether the old secret is idle; `waiting_for` the groups that may still
-    store it.
+    store it. `pulls` are those of the groups that store the new one, as they were read at `seen_at`. `usage` is what the log said
+    when it was last asked, for people; it is asked again before anything ends.
     """
 
     rotation: str
@@ -94,6 +96,9 @@ class Retirement:
     registries: tuple[str, ...] = ()
     waiting_for: tuple[ArmId, ...] = ()
     held: str = ""
+    pulls: tuple[Pull, ...] = ()
+    seen_at: datetime | None = None
+    usage: Usage | None = None
 
     def due(self, now: datetime) -> bool:
         """Whether the soak is over and no group may still store an old secret."""
@@ -158,9 +163,9 @@ class Result(StrEnum):
 class RotationEvent:
     """One thing that happened in a rotation: for the progress display, the log, the metrics, the history and the evidence.
 
-    `step` is a phase verb or `redeploy`, `restart`, `roll-back`, `health`, `retire`; `detail` is a sentence without secrets.
-    `handle` names the live secret that it was about; `secret` and `version` say where the vault holds it; `requests` are the
-    services' ids of the requests behind it.
+    `step` is a phase verb or `redeploy`, `restart`, `roll-back`, `health`, `drain`, `retire`; `detail` is a sentence
+    without secrets. `handle` names the live secret that it was about; `secret` and `version` say where the vault holds it;
+    `requests` are the services' ids of the requests behind it.
     """
 
     rotation: str

@@ -1,26 +1,34 @@
 """The last two phases: the old secret soaks while anybody may still use it, and is retired by the handle that was recorded."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from rotator.model.arm import ArmId
 from rotator.model.credential import Credential, Handle, Overlap, RetireMode
 from rotator.model.errors import Held, NotFound
 from rotator.model.estate import STAGED_SUFFIX, TAG_HANDLE
 from rotator.model.rotation import Phase, PlanItem, Retirement
-from rotator.ports import Drain, Usage
+from rotator.model.usage import Drain, DrainRule, Usage
 from rotator.rotation.context import Context, Where, annotate, looking
+from rotator.rotation.drain import Decision, decide, limit_of, usage_of, window_of
 from rotator.rotation.record import RotationRecord, read_record
 from rotator.rotation.tenure import guard
 
-# The log names principals, not their secrets: a consumer's restart on the new secret cannot be told from a use of the old one.
-# What decides is that every group is shown to store the new one; the log adds what it can.
-IDLE = {
-    Drain.PROVED: "the login log proves it idle",
-    Drain.ASSUMED: "the login log is silent, which proves nothing",
-    Drain.UNKNOWN: "the login log could not tell",
-    Drain.IN_USE: "its principal has logged in since, with which secret the log does not say",
+# How the end of an old secret is told; what the log said follows.
+DRAINED = {
+    Drain.PROVED: "proved out of use",
+    Drain.ASSUMED: "assumed out of use",
+    Drain.UNKNOWN: "whether it was used is unknown",
+    Drain.IN_USE: "ended although it may be in use",
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """What came of an attempt to end old secrets: whether they ended, and a sentence that says what the log says of them."""
+
+    ended: bool
+    detail: str
 
 
 def begin_soak(context: Context, item: PlanItem, record: RotationRecord, left: Sequence[ArmId]) -> RotationRecord:
@@ -57,11 +65,11 @@ def hold(context: Context, record: RotationRecord, why: str) -> RotationRecord:
     return held
 
 
-def retire(context: Context, retirement: Retirement) -> Usage:
-    """End every old secret of a rotation whose soak is over. Already gone counts as done.
+def retire(context: Context, retirement: Retirement) -> Ending:
+    """End every old secret of a rotation whose soak is over, unless somebody uses one. Already gone counts as done.
 
-    Addresses the handles that were recorded, never what today's configuration would say. Returns what the registry's log
-    said about the principal since the cutover. Raises Held, and ends nothing, when the vault holds another secret by now.
+    Addresses the handles that were recorded, never what today's configuration would say. Raises Held, and ends nothing, when the
+    vault holds another secret by now, and when an old one is still used so long after its soak that a person must decide.
     """
     current = context.vault.look(retirement.secret_name)
     if retirement.old and (current is None or current.tags.get(TAG_HANDLE) != retirement.handle):
@@ -70,22 +78,57 @@ def retire(context: Context, retirement: Retirement) -> Usage:
             f"{retirement.secret_name} no longer holds {retirement.handle}: somebody wrote another version during the soak",
             advice="Find out what the groups use, and put it into the vault with its tags; until then nothing is ended.",
         )
-    usage = context.usage.usage(retirement.principal, retirement.registries, retirement.cutover_at)
-    driver = context.driver(retirement.principal)
-    if retirement.old and not any(one.handle.id == retirement.handle for one in _listed(context, retirement)):
+    driver, listed = context.driver(retirement.principal), _listed(context, retirement)
+    if retirement.old and not any(one.handle.id == retirement.handle for one in listed):
         # Ending one password of a token means sending the list of those that stay; a list from before the new one was made would
         # end the new one too.
         raise Held(f"{retirement.principal.id}: the registry does not list {retirement.handle}, which its groups use")
-    for text in retirement.old:
+    ending = _drained(context, retirement, listed)
+    for text in retirement.old if ending.ended else ():
         if text == retirement.handle:
             continue
         handle = Handle(principal=retirement.principal, id=text, slot=_slot_of(text))
         looking(context, lambda one=handle: driver.retire(one))  # type: ignore[misc]  # a default argument binds it now
-        ended = f"ended {text}; {IDLE[usage.drain]}"
+        ended = f"ended {text}; {ending.detail}"
         context.tell(
             retirement.rotation, retirement.principal, "retire", ended, where=Where(handle=text, secret=retirement.secret_name)
         )
-    return usage
+    return ending
+
+
+def look_at_use(context: Context, retirement: Retirement) -> Usage:
+    """Ask the log whether an old secret was used since the cutover. Never raises."""
+    now = context.clock.now()
+    since = window_of(retirement, context.rules, now)
+    uses = context.usage.uses(retirement.principal, retirement.registries, since)
+    return usage_of(retirement, uses, context.rules, now)
+
+
+def _drained(context: Context, retirement: Retirement, listed: Sequence[Credential]) -> Ending:
+    """Decide by the log whether the old secrets may end. Raises Held, naming the callers, when a person must decide."""
+    now = context.clock.now()
+    known = {one.handle.id: one for one in listed}
+    # One that is not listed is asked about like a living one: the registry's answer may be late.
+    if all(text in known and known[text].expired(now) for text in retirement.old):
+        return Ending(ended=True, detail="the old secret had ended by itself")
+    usage = look_at_use(context, retirement)
+    alive = [known[text] for text in retirement.old if text in known and not known[text].expired(now)]
+    decision = decide(retirement, usage, alive, context.rules, now)
+    if decision is Decision.END:
+        return Ending(ended=True, detail=f"{DRAINED[usage.drain]}: {usage.detail}")
+    limit = limit_of(retirement, context.rules)
+    if decision is Decision.HOLD:
+        raise Held(
+            f"kept: the old secret {', '.join(retirement.old)} was not shown to be out of use by {limit:%Y-%m-%d %H:%M} UTC:"
+            f" {usage.detail}. Stop its callers, or end it all the same: "
+            f"ROTATOR_ROTATION__DRAIN={DrainRule.REPORT} rotator rotate --only '{retirement.principal.id}'",
+        )
+    kept = f"kept: {usage.detail}; asked again at the next run"
+    if usage.drain is Drain.IN_USE:
+        kept += f", and a person decides after {limit:%Y-%m-%d %H:%M} UTC"
+    where = Where(handle=" ".join(retirement.old), secret=retirement.secret_name)
+    context.tell(retirement.rotation, retirement.principal, "drain", kept, where=where)
+    return Ending(ended=False, detail=kept)
 
 
 def _listed(context: Context, retirement: Retirement) -> Sequence[Credential]:

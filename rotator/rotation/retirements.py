@@ -8,6 +8,7 @@ from rotator.model.credential import Handle, Principal
 from rotator.model.estate import TAG_HANDLE, TAG_ROTATION, Estate, PrincipalRecord
 from rotator.model.group import GROUP_TAG_PREFIX
 from rotator.model.rotation import Phase, Retirement
+from rotator.model.usage import Pull
 from rotator.rotation.consumers import Target, keeps_old
 from rotator.rotation.naming import mark_of, rotation_of
 from rotator.rotation.record import RotationRecord
@@ -37,12 +38,22 @@ def retirements_of(
             registries=_registries(estate, record.principal),
             waiting_for=waiting_for(estate, target(record)) if needed else (),
             held=held,
+            pulls=tuple(_pulls(estate, target(record), cutover_at - rules.drain_window)),
+            seen_at=estate.observed_at,
         )
 
 
 def _registries(estate: Estate, principal: Principal) -> tuple[str, ...]:
     groups = estate.consumers.get(principal, ())
     return tuple(sorted({one.registry for group in groups for one in group.bindings if one.principal == principal}))
+
+
+def _pulls(estate: Estate, target: Target, since: datetime) -> Iterator[Pull]:
+    """Yield what is known of the pulls with the target's secret: those of groups that are shown to use it."""
+    for group in (*estate.consumers.get(target.principal, ()), *estate.bystanders):
+        registries = {one.registry for one in group.bindings if one.principal == target.principal}
+        if not keeps_old(group, target):
+            yield from (one for one in group.pulls if one.registry in registries and one.last_at >= since)
 
 
 def any_live(handles: Iterable[str], known: PrincipalRecord | None, now: datetime) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from rotator.model.credential import PrincipalKind
+from rotator.model.usage import DrainRule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +19,10 @@ class Rules:
     default_max_age: timedelta = timedelta(days=90)
     max_age: Mapping[PrincipalKind, timedelta] = field(default_factory=dict)
     soak: timedelta = timedelta(hours=24)
+    drain: DrainRule = DrainRule.WHEN_NOT_IN_USE
+    drain_limit: timedelta = timedelta(days=7)
+    drain_quiet: timedelta = timedelta(days=7)
+    drain_window: timedelta = timedelta(minutes=5)
     canaries: int = 1
     wave_growth: int = 3
     max_groups_per_run: int = 200

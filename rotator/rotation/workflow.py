@@ -60,7 +60,7 @@ def carry_out(steps: Steps, context: Context, item: PlanItem) -> RotationOutcome
 
 
 def finish_off(context: Context, retirement: Retirement) -> RotationOutcome:
-    """End the old secrets of a rotation whose soak is over; never raises an error of ours.
+    """End the old secrets of a rotation whose soak is over, unless one is still used; never raises an error of ours.
 
     It needs no journal: both steps are harmless twice, and what was cut off is found in the vault's tags by the next run, which
     also looks again whether a group has come that stores an old secret. A journal would not.
@@ -73,9 +73,11 @@ def finish_off(context: Context, retirement: Retirement) -> RotationOutcome:
         ended_at=context.clock.now(),
     )
     try:
-        usage = finish.retire(context, retirement)
+        ending = finish.retire(context, retirement)
+        if not ending.ended:
+            return _ended(context, outcome, Result.SOAKING, ending.detail)
         finish.close(context, retirement)
-        return _ended(context, outcome, Result.SUCCESS, f"the old secret is ended; {finish.IDLE[usage.drain]}")
+        return _ended(context, outcome, Result.SUCCESS, f"the old secret is ended; {ending.detail}")
     except RotatorError as error:
         context.tell(retirement.rotation, retirement.principal, "retire", error=error)
         result = Result.HELD if isinstance(error, Held) else Result.FAILED

@@ -79,6 +79,21 @@ def _summary(sandbox: "Sandbox", _request: Request) -> Reply:
     return Reply(200, sandbox.summary())
 
 
+def _login(sandbox: "Sandbox", request: Request) -> Reply:
+    body = request.json()
+    try:
+        accepted = sandbox.world.registries.login_from_outside(
+            str(body["server"]),
+            str(body["username"]),
+            str(body["password"]),
+            str(body.get("address", "203.0.113.7")),
+            str(body.get("user_agent", "docker/27.3.1")),
+        )
+    except KeyError as error:
+        raise refuse(400, "InvalidLogin", f"Send server (an Azure registry), username and password: {error}.") from None
+    return Reply(200, {"accepted": accepted})
+
+
 _TABLE: dict[tuple[str, str], _Answer] = {
     ("GET", "/health"): _health,
     ("GET", "/clock"): _clock,
@@ -89,6 +104,7 @@ _TABLE: dict[tuple[str, str], _Answer] = {
     ("POST", "/faults"): _set_faults,
     ("DELETE", "/faults"): _clear_faults,
     ("POST", "/reset"): _reset,
+    ("POST", "/login"): _login,
     ("GET", "/requests"): _requests,
     ("GET", "/summary"): _summary,
 }

@@ -36,7 +36,7 @@ def look(application: Application) -> Run:
     """Audit and plan; nothing in the clouds changes. The metrics show the estate afterwards."""
     began_at = application.clock.now()
     estate, audit = application.audit()
-    plan = application.plan(estate)
+    plan = application.with_use(application.plan(estate))
     ended_at = application.clock.now()
     application.metrics.record_run("audit", {"audit": ended_at - began_at}, ended_at, succeeded=not estate.unread)
     log.info(

@@ -6,7 +6,7 @@ audit never sees half of the old estate and half of the new one.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from prometheus_client.core import GaugeMetricFamily
@@ -17,6 +17,7 @@ from rotator.model.estate import STAGED_SUFFIX, TAG_HANDLE, Estate, StoredSecret
 from rotator.model.group import Absent, Binding, Inline, ManagedIdentity, VaultReference
 from rotator.model.policy import Audit, Finding, Severity, Verdict
 from rotator.model.rotation import Plan, PlanItem
+from rotator.model.usage import Drain
 
 PER_CREDENTIAL = ("credential_id", "kind", "registry")
 """The labels of every series about one credential. What changes, or may be empty, belongs in `rotator_credential_info`."""
@@ -24,12 +25,13 @@ PER_CREDENTIAL = ("credential_id", "kind", "registry")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """One reading with what was made of it; `max_age` is the limit for each kind of principal."""
+    """One reading with what was made of it; `max_age` is the limit for each kind of principal, `last_used` what a log knows."""
 
     estate: Estate
     plan: Plan
     audit: Audit
     max_age: Mapping[PrincipalKind, timedelta]
+    last_used: Mapping[Principal, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +114,10 @@ def _instants(facts: Iterable[_Facts], picture: Picture) -> Iterator[GaugeMetric
     rotated = _gauge("credential_last_rotation_timestamp_seconds", "When the credential in use was issued.")
     max_age = _gauge("credential_max_age_seconds", "How old a credential of this kind may become.")
     consumers = _gauge("credential_consumers", "How many container groups pull with the credential.")
+    used = _gauge("credential_last_used_timestamp_seconds", "When somebody last logged in with a secret of the principal.")
     for one in facts:
+        if one.principal in picture.last_used:
+            used.add_metric(one.labels, picture.last_used[one.principal].timestamp())
         if one.expires_at is not None:
             expiration.add_metric(one.labels, one.expires_at.timestamp())
         if one.known:
@@ -124,7 +129,7 @@ def _instants(facts: Iterable[_Facts], picture: Picture) -> Iterator[GaugeMetric
         if one.principal.kind in picture.max_age:
             max_age.add_metric(one.labels, picture.max_age[one.principal.kind].total_seconds())
         consumers.add_metric(one.labels, len(picture.estate.consumers.get(one.principal, ())))
-    yield from (expiration, has_expiry, due, rotated, max_age, consumers)
+    yield from (expiration, has_expiry, due, rotated, max_age, consumers, used)
 
 
 def _conditions(facts: Iterable[_Facts], picture: Picture) -> Iterator[GaugeMetricFamily]:
@@ -145,7 +150,28 @@ def _conditions(facts: Iterable[_Facts], picture: Picture) -> Iterator[GaugeMetr
         info.add_metric((*one.labels, one.stored.name if one.stored else "", where), 1)
     for retirement in picture.plan.retirements:
         revocation.add_metric((retirement.principal.id,), retirement.soak_until.timestamp())
-    yield from (condition, info, revocation)
+    yield from (condition, info, revocation, *_drains(picture.plan))
+
+
+def _drains(plan: Plan) -> Iterator[GaugeMetricFamily]:
+    drain = _gauge(
+        "revocation_drain",
+        "1 for what the logs say of the replaced credential's use; only while it lives.",
+        ("credential_id", "state"),
+    )
+    used = _gauge(
+        "revocation_last_used_timestamp_seconds",
+        "When the replaced credential was, or may have been, last used; absent when no use is known.",
+        ("credential_id",),
+    )
+    for one in plan.retirements:
+        if one.usage is None:
+            continue
+        for state in Drain:
+            drain.add_metric((one.principal.id, state.value), float(state is one.usage.drain))
+        if one.usage.drain is Drain.IN_USE and one.usage.last_seen_at is not None:
+            used.add_metric((one.principal.id,), one.usage.last_seen_at.timestamp())
+    yield from (drain, used)
 
 
 def _orphans(picture: Picture) -> GaugeMetricFamily:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Lock
+from types import MappingProxyType
 
 from prometheus_client import (
     CollectorRegistry,
@@ -24,7 +25,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from rotator import __version__
-from rotator.model.credential import PrincipalKind
+from rotator.model.credential import Principal, PrincipalKind
 from rotator.model.estate import Estate
 from rotator.model.policy import Audit
 from rotator.model.rotation import Plan, Reason, Result, RotationEvent, RotationOutcome
@@ -97,10 +98,12 @@ class Metrics:
         self._declare_requests()
         self._declare_runs()
 
-    def set_estate(self, estate: Estate, plan: Plan, audit: Audit) -> None:
+    def set_estate(
+        self, estate: Estate, plan: Plan, audit: Audit, last_used: Mapping[Principal, datetime] = MappingProxyType({})
+    ) -> None:
         """Replace every gauge about the estate; series of things that are gone end here."""
         with self._snapshot.lock:
-            self._snapshot.picture = Picture(estate=estate, plan=plan, audit=audit, max_age=self._max_age)
+            self._snapshot.picture = Picture(estate=estate, plan=plan, audit=audit, max_age=self._max_age, last_used=last_used)
             for subscription in complete_subscriptions(estate):
                 self._snapshot.seen_at[subscription] = estate.observed_at
             self._snapshot.seen_at = {

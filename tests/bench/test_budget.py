@@ -22,8 +22,9 @@ AUDIT = {
     "acr.tokens.list": 1,
     "graph.applications.list": 2,
     "graph.servicePrincipals.list": 2,
-    "entra.identityToken": 3,
+    "entra.identityToken": 4,
     "vault.list": 2,
+    "logs.query": 1,
 }
 
 # 4 principals are due: 2 tokens, an application and Amazon's; 38 of their groups run and are redeployed.

@@ -225,7 +225,7 @@ def test_a_missing_permission_stops_a_rotation_without_harm(desk: Desk, given: G
 
 
 def test_without_permission_to_end_passwords_the_old_one_stays_and_is_shown(desk: Desk) -> None:
-    desk.configure(rotation={"soak": "10m"})
+    desk.configure(rotation={"soak": "30m"})
     desk.forbid("tokens/write")
     ended = desk.run("rotate", "--yes", "--wait", "--only", "*/aci-gateway-pull")
     expect(ended, 4, "retire password (token aci-gateway-pull", "Microsoft.ContainerRegistry/registries/tokens/write")

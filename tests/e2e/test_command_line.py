@@ -169,7 +169,7 @@ def test_an_operators_day(desk: Desk) -> None:
 
 
 def test_a_rotation_beside_a_running_sandbox_and_its_oracle(sandboxed: Shell) -> None:
-    hurried = Shell(sandboxed.folder, {**sandboxed.environment, "ROTATOR_ROTATION__SOAK": "10m"})
+    hurried = Shell(sandboxed.folder, {**sandboxed.environment, "ROTATOR_ROTATION__SOAK": "30m"})
     ended = hurried.run("rotate", "--only", "*/aci-gateway-pull", "--yes", "--wait")
     assert ended.status == 0, ended.err
     assert "the old secret is ended" in ended.words

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from azure.core.exceptions import HttpResponseError
+from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
 from azure.monitor.query import LogsBatchQuery, LogsQueryClient, LogsQueryResult, LogsQueryStatus
 
 from rotator.sandbox.clouds.arm.roles import LOG_ANALYTICS_READER
 from rotator.sandbox.clouds.loganalytics.routes import span_of
-from tests.sandbox.servedworld import GROUP, Cloud, served_world
+from tests.sandbox.servedworld import APP_ID, GROUP, Cloud, served_world
 
 WORKSPACE = f"{GROUP}/providers/Microsoft.OperationalInsights/workspaces/logs"
 SERVER = "demo.azurecr.io"
@@ -175,3 +175,22 @@ def test_a_time_span_is_read(text: str, span: tuple[datetime | None, datetime | 
 def test_a_wrong_time_span_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r".*"):
         span_of(text, NOW)
+
+
+def test_a_service_principals_sign_in_names_the_secret_that_was_used(cloud: Cloud, logs: LogsQueryClient) -> None:
+    key_id = cloud.world.graph.passwords_of(APP_ID)[0].key_id
+    cloud.credential().get_token("https://management.azure.com/.default")
+    with pytest.raises(ClientAuthenticationError):
+        cloud.credential("wrong").get_token("https://management.azure.com/.default")
+    cloud.advance(minutes=10)
+    query = "AADServicePrincipalSignInLogs | where AppId =~ '{}' | project ServicePrincipalCredentialKeyId, ResultType"
+    found = ask(cloud, logs, query.format(APP_ID.upper()))
+    assert [key_id, "0"] in found
+    assert ["", "7000215"] in found
+
+
+def test_a_workspace_that_gets_no_sign_ins_does_not_know_their_table(cloud: Cloud, logs: LogsQueryClient) -> None:
+    cloud.world.logs.sign_ins_to = None
+    with pytest.raises(HttpResponseError) as refused:
+        ask(cloud, logs, "AADServicePrincipalSignInLogs | count")
+    assert "SEM0100" in str(refused.value)

@@ -231,6 +231,10 @@ def test_the_control_port(quiet: Sandbox) -> None:
         assert control.get("/oracle").json()["outages"] == []
         password = quiet.world.registries.servers[SERVER].admin["password"].current
         assert password is not None
+        outside = {"server": SERVER, "username": quiet.world.registries.servers[SERVER].name, "password": password.value}
+        assert control.post("/login", json=outside).json() == {"accepted": True}
+        assert control.post("/login", json={**outside, "password": "wrong"}).json() == {"accepted": False}
+        assert control.post("/login", json={**outside, "server": "nowhere.azurecr.io"}).status_code == 400
         found = control.post("/oracle/scan", content=f"a log line with {password.value}").json()["found"]
         assert [one["kind"] for one in found] == ["acr-admin-password"]
         assert password.value not in json.dumps(found)

@@ -12,7 +12,9 @@ from rotator.history.record import KEPT
 from rotator.model.errors import ConfigError
 from rotator.model.estate import Estate
 from rotator.model.policy import Audit
+from rotator.model.usage import Pull
 from tests import reportsample as sample
+from tests.builders import group_id
 from tests.fakes import FakeClock
 
 LATER = sample.NOW + timedelta(hours=1)
@@ -35,6 +37,27 @@ def later(audit: Audit, *, without: str = "") -> Audit:
 
 def whole() -> Estate:
     return sample.estate(unread=False)
+
+
+def test_pulls_that_azure_has_forgotten_are_remembered_without_their_number(history: History) -> None:
+    def pull(hours: int, count: int) -> Pull:
+        at = sample.NOW + timedelta(hours=hours)
+        return Pull(group=group_id(), registry="demo.azurecr.io", first_at=sample.NOW, last_at=at, count=count)
+
+    early, late = (replace(sample.retirement(), pulls=(pull(hours, count),)) for hours, count in ((1, 4), (2, 7)))
+    assert history.with_pulls((early,)) == (early,)
+    assert history.with_pulls((early,)) == (early,), "the same look twice adds nothing"
+    # The counts are of one run and would be counted twice.
+    assert history.with_pulls((late,))[0].pulls == (pull(2, 7), pull(1, 1))
+    assert history.with_pulls((replace(late, rotation="another", pulls=()),))[0].pulls == ()
+
+
+def test_a_database_that_is_away_leaves_what_azure_shows(history: History) -> None:
+    history.close()
+    with history._engine.begin() as connection:
+        connection.execute(text("DROP TABLE IF EXISTS rotator_pulls"))
+    shown = replace(sample.retirement(), pulls=())
+    assert history.with_pulls((shown,)) == (shown,)
 
 
 def test_a_finding_that_stays_keeps_its_beginning(history: History) -> None:

@@ -46,6 +46,9 @@ class Stand:
     def plan(self, estate: Estate) -> Plan:
         return sample.plan()
 
+    def with_use(self, plan: Plan) -> Plan:
+        return plan
+
     def rotate(self, plan: Plan, progress: object = None, *, run: str = "") -> tuple[object, ...]:
         self.rotated += 1
         self.runs.append(run)

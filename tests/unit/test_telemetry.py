@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from rotator.model.credential import PrincipalKind
 from rotator.model.rotation import Plan, Reason, Result
+from rotator.model.usage import Drain, Usage
 from rotator.telemetry.metrics import Metrics
 from rotator.telemetry.waiting import Waiting
 from tests import reportsample as sample
@@ -72,6 +73,25 @@ def test_an_ended_credential_is_not_ready(filled: Metrics) -> None:
 def test_a_stray_secret_of_a_principal_in_the_vault_is_an_orphan(filled: Metrics) -> None:
     assert value(filled, "orphaned_credentials", kind="acr-token") == 1
     assert value(filled, "orphaned_credentials", kind="acr-admin") is None  # not in the vault: somebody else's business
+
+
+def test_the_last_use_is_shown_where_a_log_knows_it(metrics: Metrics) -> None:
+    used = sample.NOW - timedelta(days=3)
+    metrics.set_estate(sample.estate(), sample.plan(), sample.audit(), {sample.PULL: used})
+    assert value(metrics, "credential_last_used_timestamp_seconds", **PULL_LABELS) == used.timestamp()
+    assert metrics.text().count("\nrotator_credential_last_used_timestamp_seconds{") == 1
+
+
+def test_whether_an_old_secret_is_still_used_is_one_state_of_a_closed_set(metrics: Metrics) -> None:
+    last = sample.NOW - timedelta(hours=1)
+    soaking = replace(sample.retirement(), usage=Usage(drain=Drain.IN_USE, last_seen_at=last, callers=("20.1.2.3",)))
+    metrics.set_estate(sample.estate(), replace(sample.plan(), retirements=(soaking,)), sample.audit())
+
+    name = soaking.principal.id
+    shown = {state: value(metrics, "revocation_drain", credential_id=name, state=state.value) for state in Drain}
+    assert shown == {Drain.PROVED: 0, Drain.ASSUMED: 0, Drain.UNKNOWN: 0, Drain.IN_USE: 1}
+    assert value(metrics, "revocation_last_used_timestamp_seconds", credential_id=name) == last.timestamp()
+    assert "20.1.2.3" not in metrics.text()
 
 
 def test_an_old_secret_that_soaks_is_no_orphan(metrics: Metrics) -> None:

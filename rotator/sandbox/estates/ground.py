@@ -90,9 +90,9 @@ class Ground:
         return resource_id
 
     def workspace(self, home: ResourceGroup, name: str) -> str:
-        """Add the Log Analytics workspace that registries write to."""
+        """Add the Log Analytics workspace that registries, and Entra's diagnostic setting, write to."""
         resource_id = f"{home.id}/providers/Microsoft.OperationalInsights/workspaces/{name}"
-        self.world.keys.add_workspace(resource_id, self.world.guid())
+        self.world.logs.sign_ins_to = self.world.keys.add_workspace(resource_id, self.world.guid()).customer_id
         return resource_id
 
     def key_holder(self, resource_id: str) -> KeyHolder:

@@ -143,7 +143,8 @@ def _log(world: World, document: Document, values: dict[str, str], judged: PullJ
         address = f"20.50.{len(name) % 250}.{len(login) % 250}"
         if image.host not in seen:
             seen.add(image.host)
-            world.logs.record_login(registry.login_server, login, address, ok=not failed, user_agent=_AGENT)
+            stored = (login, credential.password)
+            world.registries.log_login(registry, stored, address, ok=not failed, user_agent=_AGENT)
         if failed:
             break
         world.logs.record_pull(

@@ -100,7 +100,7 @@ def issue(world: "World", request: Request) -> Reply:
     if form.get("grant_type") != "client_credentials":
         grant = form.get("grant_type", "")
         raise _aadsts(world, 400, "unsupported_grant_type", 70003, f"The app requested an unsupported grant type '{grant}'.")
-    principal = _authenticate(world, form)
+    principal = _authenticate(world, form, request.client_ip)
     audience = _audience_of(world, form)
     token = world.entra.issue_token(principal.object_id, audience)
     claims = world.entra.claims_of(token) or {}
@@ -108,7 +108,7 @@ def issue(world: "World", request: Request) -> Reply:
     return Reply(200, {"token_type": "Bearer", "expires_in": lifetime, "ext_expires_in": lifetime, "access_token": token})
 
 
-def _authenticate(world: "World", form: dict[str, str]) -> ServicePrincipal:
+def _authenticate(world: "World", form: dict[str, str], client_ip: str) -> ServicePrincipal:
     app_id, secret = form.get("client_id", ""), form.get("client_secret", "")
     if "client_assertion" in form:
         raise refuse(501, "NotEmulated", "The sandbox does not emulate client assertions: use a client secret.")
@@ -130,6 +130,10 @@ def _authenticate(world: "World", form: dict[str, str]) -> ServicePrincipal:
         text = "'client_assertion', 'client_secret' or 'request' is required for the 'client_credentials' grant type."
         raise _aadsts(world, 401, "invalid_client", 7000216, text)
     status = world.graph.secret_valid(app_id, secret, world.now(), replica=world.rng.randrange(REPLICAS))
+    error = {"valid": 0, "expired": 7000222}.get(status, 7000215)
+    key_id = world.graph.key_of(app_id, secret) if status in ("valid", "expired") else ""
+    resource = form.get("resource") or form.get("scope", "").removesuffix("/.default")
+    world.logs.record_sign_in(app_id, key_id, client_ip, error=error, resource=resource)
     if status == "expired":
         text = (
             f"The provided client secret keys for app '{app_id}' are expired. Visit the Azure portal to create new keys "

@@ -304,6 +304,10 @@ class Directory:
         asked = range(REPLICAS) if replica is None else (replica % REPLICAS,)
         return next((status for one in asked if (status := password.status(one, now)) != "valid"), "valid")
 
+    def key_of(self, app_id: str, secret: str) -> str:
+        """Return the key id of the app's secret with this value, whatever its state; empty when there is none."""
+        return next((one.key_id for one in self.passwords_of(app_id) if one.secret == secret), "")
+
     def principal_id_of(self, app_id: str) -> str | None:
         """Return the object id of an app's service principal: what role assignments name."""
         principal = self.service_principal_by_app_id(app_id)

@@ -112,9 +112,9 @@ def acr_token(world: World, request: Request) -> Reply:
     login = world.registries.accepts(registry.login_server, user, password, "", now)
     verdict = login.on(replica)
     if verdict not in ("ok", "no-permission"):
-        _log_login(world, registry, user, request, ok=False)
+        _log_login(world, registry, (user, password), request, ok=False)
         raise oci_refuse(401, "UNAUTHORIZED", _ACR_UNAUTHORIZED)
-    _log_login(world, registry, login.identity or user, request, ok=True)
+    _log_login(world, registry, (user, password), request, identity=login.identity, ok=True)
     access = []
     for name, _ in scopes:
         held = world.registries.accepts(registry.login_server, user, password, name, now).on(replica) == "ok"
@@ -133,9 +133,11 @@ def _offered(request: Request, form: dict[str, str]) -> tuple[str, str]:
     return "", ""
 
 
-def _log_login(world: World, registry: Registry, identity: str, request: Request, *, ok: bool) -> None:
+def _log_login(
+    world: World, registry: Registry, login: tuple[str, str], request: Request, *, identity: str = "", ok: bool
+) -> None:
     agent = request.headers.get("user-agent", "")
-    world.logs.record_login(registry.login_server, identity, request.client_ip, ok=ok, user_agent=agent)
+    world.registries.log_login(registry, login, request.client_ip, identity=identity, ok=ok, user_agent=agent)
 
 
 def acr_exchange(world: World, request: Request) -> Reply:
@@ -187,7 +189,8 @@ def _authorized(world: World, registry: Registry, request: Request, repository: 
         user, password = request.basic
         accepted = world.registries.accepts(registry.login_server, user, password, repository, now)
         verdict = accepted.on(_replica(world))
-        _log_login(world, registry, accepted.identity or user, request, ok=verdict in ("ok", "no-permission"))
+        admitted = verdict in ("ok", "no-permission")
+        _log_login(world, registry, (user, password), request, identity=accepted.identity, ok=admitted)
         if verdict == "no-permission" and repository:
             raise oci_refuse(403, "DENIED", "requested access to the resource is denied")
         return accepted.identity if verdict in ("ok", "no-permission") else None

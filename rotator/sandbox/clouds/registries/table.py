@@ -195,6 +195,38 @@ class Registries:
         tags = held.repositories.get(repository)
         return tags is not None and (reference.startswith("sha256:") or reference in tags)
 
+    # --- what the logs are told ---
+
+    def log_login(
+        self,
+        registry: Registry,
+        login: tuple[str, str],
+        client_ip: str,
+        *,
+        identity: str = "",
+        ok: bool = True,
+        user_agent: str = "",
+    ) -> None:
+        """Record a login with a user name and a password; a service principal's is a sign-in at Entra too."""
+        username, password = login
+        logs = self.world.logs
+        logs.record_login(registry.login_server, identity or username, client_ip, ok=ok, user_agent=user_agent)
+        # A managed identity has no password, and the all-zero name stands for a token: neither is a sign-in with a secret.
+        if GUID.fullmatch(username) and username != ZERO_GUID and password:
+            key_id = self.world.graph.key_of(username, password) if ok else ""
+            logs.record_sign_in(username, key_id, client_ip, error=0 if ok else 7000215)
+
+    def login_from_outside(self, server: str, username: str, password: str, client_ip: str, user_agent: str) -> bool:
+        """Log in as somebody would who is no container group, such as a build server; say whether every replica accepts it.
+
+        Raises KeyError for a server that is no Azure registry.
+        """
+        registry = self.servers[canonical_host(server)]
+        accepted = self.accepts(registry.login_server, username, password, "", self.world.now())
+        ok = accepted.reason in ("ok", "no-permission")
+        self.log_login(registry, (username, password), client_ip, identity=accepted.identity, ok=ok, user_agent=user_agent)
+        return ok
+
     # --- what the ledger asks ---
 
     def _password_lives(self, entry: Entry, now: datetime) -> bool:
