@@ -72,11 +72,19 @@ def promote(context: Context, item: PlanItem, record: RotationRecord) -> Rotatio
         return current
 
     version = looking(context, write).version
-    promoted = replace(record, phase=record.phase if record.phase in _PROMOTED else Phase.PROMOTED)
+    promoted = replace(record, phase=_promoted_phase(record, item))
     promoted = context.save(promoted, enabled=False)
     where = Where(handle=record.handle, secret=record.secret_name, version=version)
     context.tell(item.rotation, item.principal, "promote", f"{record.secret_name} now holds {record.handle}", where=where)
     return promoted
+
+
+def _promoted_phase(record: RotationRecord, item: PlanItem) -> Phase:
+    if record.phase is Phase.SOAKING and item.waves:
+        # Groups that were left behind are about to move. If this process dies after that, the soak that is written down may be over:
+        # the old secret would be ended at the very moment at which they get the new one.
+        return Phase.CUTOVER
+    return record.phase if record.phase in _PROMOTED else Phase.PROMOTED
 
 
 def value_of(context: Context, record: RotationRecord) -> Secret:

@@ -82,6 +82,21 @@ def test_a_group_that_appears_during_the_soak_with_the_old_secret_is_moved_first
     assert_good_end(cloud)
 
 
+@pytest.mark.parametrize("overlap", [Overlap.TWO_SLOTS, Overlap.MANY])
+def test_a_group_that_moves_late_gives_the_old_secret_its_whole_soak_even_when_the_process_dies(overlap: Overlap) -> None:
+    cloud = expiring_cloud(overlap)
+    run(cloud)
+    cloud.add_group("late", cloud.issued[0])
+    cloud.clock.sleep(NIGHT)
+    die_after(cloud, "redeploy late")
+
+    run(cloud)
+
+    assert not cloud.issued[0].ended, "the group has had its new credential for a moment only"
+    nights(cloud, keeps_journal=True, count=3)
+    assert_good_end(cloud)
+
+
 # --- whose secret is it ---------------------------------------------------------------------------------------------------
 
 
