@@ -158,6 +158,8 @@ def launched(
             "application_version": JOURNAL_FORMAT,
             "executor_id": executor,
             "console_log_level": "ERROR",
+            # A run waits for this thread at its end.
+            "notification_listener_polling_interval_sec": 0.1,
             "db_engine_kwargs": named,
         }
     )
