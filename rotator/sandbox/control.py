@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from rotator.sandbox.app import Receive, Scope, Send, read_request, write_reply
@@ -19,14 +20,22 @@ def _health(_sandbox: "Sandbox", _request: Request) -> Reply:
 
 
 def _clock(sandbox: "Sandbox", _request: Request) -> Reply:
-    return Reply(200, {"now": rfc3339_fine(sandbox.world.now())})
+    return Reply(200, {"now": rfc3339_fine(sandbox.world.now() + sandbox.skew)})
+
+
+def _skew(sandbox: "Sandbox", request: Request) -> Reply:
+    try:
+        sandbox.skew = timedelta(seconds=float(request.json()["seconds"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise refuse(400, "InvalidSkew", f"Send seconds, negative for a clock that is behind: {error}.") from None
+    return _clock(sandbox, request)
 
 
 def _advance(sandbox: "Sandbox", request: Request) -> Reply:
     body = request.json()
     try:
         if "until" in body:
-            sandbox.world.clock.advance_to(parse_instant(str(body["until"])))
+            sandbox.world.clock.advance_to(parse_instant(str(body["until"])) - sandbox.skew)
         else:
             sandbox.world.clock.advance(float(body["seconds"]))
     except (KeyError, ValueError) as error:
@@ -98,6 +107,7 @@ _TABLE: dict[tuple[str, str], _Answer] = {
     ("GET", "/health"): _health,
     ("GET", "/clock"): _clock,
     ("POST", "/clock/advance"): _advance,
+    ("POST", "/clock/skew"): _skew,
     ("GET", "/oracle"): _oracle,
     ("POST", "/oracle/scan"): _scan,
     ("GET", "/events"): _events,

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
+from rotator.sandbox.custody import ENDABLE, Custody
 from rotator.sandbox.ledger import Entry
 from rotator.sandbox.wire import Document, rfc3339
 from rotator.sandbox.world import World
 
-_OWNED = frozenset({"acr-token-password", "acr-admin-password", "entra-app-secret"})
+_OWNED = ENDABLE
 _LEASES = frozenset({"ecr-lease", "registry-refresh-token"})
 _Principal: TypeAlias = str
 
@@ -65,6 +66,7 @@ class Oracle:
         self._outages: list[_Outage] = []
         self._open: dict[str, _Outage] = {}
         self._leaks: dict[tuple[str, str], Document] = {}
+        self._custody = Custody(world)
         world.clock.subscribe(self._tick)
         self.start()
 
@@ -74,6 +76,7 @@ class Oracle:
             self._watched, self._users, self._outages, self._open, self._leaks = {}, {}, [], {}, {}
             now = self.world.now()
             self.world.due(now)
+            self._custody.start(now)
             for group_id in self.world.groups.by_id:
                 self._judge(group_id, now, starting=True)
 
@@ -121,6 +124,7 @@ class Oracle:
                 "lost_properties": list(world.groups.losses),
                 "orphans": orphans,
                 "loose_leases": loose,
+                **self._custody.report(now),
                 "leaks": list(self._leaks.values()),
                 "redeploys": dict(Counter(self._facts("group.put", "group", created=False))),
                 "restarts": dict(Counter(self._facts("group.restart", "group"))),
@@ -150,6 +154,8 @@ class Oracle:
                 groups |= self._users.get(key, set())
         for group_id in groups:
             self._judge(group_id, at)
+        # After the groups: what one of them let go of in this very instant is not in use any more.
+        self._custody.tick(changed, at)
 
     def _judge(self, group_id: str, at: datetime, *, starting: bool = False) -> None:
         group = self.world.groups.by_id.get(group_id)
@@ -157,6 +163,7 @@ class Oracle:
         if group is None:
             self._forget(group_id, at)
             return
+        self._custody.group(group_id, group, at)
         judged = self.world.groups.could_pull(group, at)
         idle = group.idle(at)
         principals = frozenset(self.world.groups.principals(group))
@@ -196,6 +203,7 @@ class Oracle:
         known.principals = principals
 
     def _forget(self, group_id: str, at: datetime) -> None:
+        self._custody.group(group_id, None, at)
         known = self._watched.pop(group_id, None)
         if known is not None:
             self._index(known, frozenset())

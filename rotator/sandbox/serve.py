@@ -3,7 +3,7 @@
 import ssl
 import threading
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from socket import AF_INET, IPPROTO_TCP, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, socket
 from typing import Literal
@@ -84,6 +84,8 @@ class Sandbox:
         self.world = World(chosen, clock)
         self.estate = estates.seed(self.world, options.estate, options.groups)
         self.oracle = Oracle(self.world)
+        # How far the machine on which the product runs is ahead of the clouds; the control port tells it that time.
+        self.skew = timedelta(0)
         self._load_faults()
         self._servers: list[_Server] = []
         self._address = self._control = ""

@@ -116,11 +116,12 @@ class Principals(Ground):
             app_id, on, value=value, display_name="aci", start_at=self.at(-age), end_at=self.at(expires)
         )
         world.arm.assign(principal.object_id, ACR_PULL, registry.id)
+        held_as = ""
         if vault:
-            self.manage(
+            held_as = self.manage(
                 f"entra-app:entra/{app_id}", f"{on}/{key_id}", value, issued_at=self.at(-age), expires_at=self.at(expires)
             )
-        return Secret(server=registry.login_server, username=app_id, password=value)
+        return Secret(server=registry.login_server, username=app_id, password=value, held_as=held_as)
 
     def ecr(self, server: str, repositories: Iterable[str]) -> None:
         """Add an ECR registry."""

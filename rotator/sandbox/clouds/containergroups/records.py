@@ -165,9 +165,17 @@ class Groups:
 
     def could_pull(self, group: Group, now: datetime) -> PullJudgement:
         """Say whether a group could pull at `now`; which value of a vault reference counts is the world's option."""
+        return self.judge(group.document, self._values(group), now)
+
+    def presented(self, group: Group) -> frozenset[str]:
+        """Return the passwords that a group would log in with now."""
+        return frozenset(
+            held.password for held in self.credentials(group.document, self._values(group)).values() if held.password
+        )
+
+    def _values(self, group: Group) -> dict[str, str]:
         at_start = self.world.options.vault_references == "at-start"
-        values = self._readable(group) if at_start and group.properties.get("secretReferences") else group.values
-        return self.judge(group.document, values, now)
+        return self._readable(group) if at_start and group.properties.get("secretReferences") else group.values
 
     def _readable(self, group: Group) -> dict[str, str]:
         """Return the values of the references that the group's identities can read now."""

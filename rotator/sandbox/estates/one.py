@@ -1,0 +1,78 @@
+"""Estates with one due credential and the groups that use it: the smallest in which a whole rotation can go wrong.
+
+There is one estate a kind of credential. The groups are the four that a rotation treats differently: one with a write-only value
+that only the vault holds, a plain one, one that reads its password through a vault reference, and a stopped one.
+"""
+
+from collections.abc import Callable, Mapping
+
+from rotator.sandbox.estates.builder import ECR_SERVER, Builder
+from rotator.sandbox.estates.documents import Secret, container
+from rotator.sandbox.estates.ground import Estate
+from rotator.sandbox.world import World
+
+REPOSITORY = "team/app"
+_VALUE = "containers/web/environmentVariables/API_KEY/secureValue"
+
+
+class One:
+    """Seeds the ground, one credential and its groups."""
+
+    def __init__(self, world: World, kind: str) -> None:
+        self.world = world
+        self.build = build = Builder(world, f"one-{kind}")
+        self.subscription = build.subscription("Contoso One")
+        self.home = world.arm.add_resource_group(self.subscription, "rg-one", "westeurope")
+        build.vault(self.home)
+        self.workspace = build.workspace(self.home, "law-one")
+        self.registry = build.registry(self.home, "contosoone", (REPOSITORY,), workspace=self.workspace)
+
+    def seed(self, secret: Secret) -> Estate:
+        """Plant the groups around the credential and finish the estate."""
+        build, image = self.build, f"{secret.server}/{REPOSITORY}:v1"
+        key = f"sk_live_{self.world.text(32)}"
+        build.group(
+            self.home,
+            "web",
+            [container("web", image, secure={"API_KEY": key})],
+            credentials=[secret.entry()],
+            tags={"team": "one"},
+            vault_fields={_VALUE: key},
+        )
+        build.group(self.home, "api", [container("api", image)], credentials=[secret.entry()])
+        reader = build.identity(self.home, "id-reader")
+        build.vault_reader(reader)
+        build.group(
+            self.home,
+            "reader",
+            [container("reader", image)],
+            credentials=[secret.reference("pull")],
+            identities=[reader],
+            api_version="2026-07-01",
+            secretReferences=[build.reference("pull", reader, secret)],
+        )
+        build.group(self.home, "batch", [container("batch", image)], credentials=[secret.entry()], state="stopped")
+        return build.finish(self.home, (self.subscription,), self.workspace)
+
+
+def _token(one: One) -> Secret:
+    return one.build.token(one.registry, "pull", (REPOSITORY,), age=80, expires=10)
+
+
+def _app(one: One) -> Secret:
+    return one.build.app(one.registry, "sp-pull", age=80, expires=10)
+
+
+def _lease(one: One) -> Secret:
+    one.build.ecr(ECR_SERVER, (REPOSITORY,))
+    return one.build.lease(ECR_SERVER, age_hours=7, vault=True)
+
+
+CREDENTIALS: Mapping[str, Callable[[One], Secret]] = {"acr-token": _token, "entra-app": _app, "ecr": _lease}
+"""How each kind's credential is planted, held in the vault and due. A new kind of credential is a line here."""
+
+
+def seed(world: World, kind: str) -> Estate:
+    """Plant the estate of a kind; KeyError for one that is not in CREDENTIALS."""
+    one = One(world, kind)
+    return one.seed(CREDENTIALS[kind](one))
