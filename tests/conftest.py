@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.crash.tally import PROPERTY, summary
+
 if TYPE_CHECKING:
     from tests.postgres import Server
 
+_TALLIES: list[str] = []
 RECORDED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
 
@@ -19,6 +22,31 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="fail, rather than skip, where a program that a test needs is not installed (continuous integration does)",
     )
+    crash = parser.getgroup("crash and fault matrix")
+    crash.addoption("--crash-full", action="store_true", help="every boundary, every pair, every fault: hours, not minutes")
+    crash.addoption(
+        "--chaos-seeds", metavar="N|FIRST:END", help="only the seeded mixtures of crashes and faults, with these seeds"
+    )
+    crash.addoption(
+        "--crash-schedule",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="only the kill schedule of this name, as a failure shows it",
+    )
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Reports travel from the processes of xdist to the first one; so does what the matrix counted in them."""
+    if report.when == "call":
+        _TALLIES.extend(str(value) for name, value in report.user_properties if name == PROPERTY)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    told = summary(_TALLIES)
+    if told:
+        terminalreporter.section("crash and fault matrix")
+        terminalreporter.line(told)
 
 
 class Programs:

@@ -136,6 +136,9 @@ class MemoryCloud:
     ran_out: list[tuple[str, str]] = field(default_factory=list)
     redeploys: list[str] = field(default_factory=list)
     restarts: list[str] = field(default_factory=list)
+    dead_current: list[str] = field(default_factory=list)
+    last_used: dict[str, datetime] = field(default_factory=dict)
+    ended_at: dict[str, datetime] = field(default_factory=dict)
     events: list[RotationEvent] = field(default_factory=list)
     faults: dict[int, Fault] = field(default_factory=dict)
     blind: set[int] = field(default_factory=set)
@@ -210,6 +213,14 @@ class MemoryCloud:
                 if self.refuses(binding):
                     listed = self.ran_out if self.stored(binding) in over else self.outages
                     listed.append((group.name, f"{binding.registry} after {what}"))
+                self.last_used[self.stored(binding)] = self.clock.now()
+        for one in self.issued:
+            if one.ended:
+                self.ended_at.setdefault(one.value, self.clock.now())
+        for principal, name in SECRETS.items():
+            current = next((one for one in reversed(self.vault.get(name, [])) if one.secret.enabled), None)
+            if current is not None and current.value not in over and not self.accepts(principal, current.value):
+                self.dead_current.append(f"{name} after {what}")
 
     def live(self, principal: Principal | None = None) -> list[Issued]:
         wanted, now = principal or self.principal, self.clock.now()

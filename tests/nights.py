@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from rotator.model.credential import Overlap, PrincipalKind
 from rotator.model.errors import RotatorError
 from rotator.model.estate import StoredSecret
 from rotator.model.rotation import Phase, Plan, PlanItem, RotationOutcome
-from rotator.ports import Json
+from rotator.ports import Clock, Json, Steps
+from rotator.rotation.context import Context
 from rotator.rotation.finish import end_orphan
 from rotator.rotation.plan import make_plan
 from rotator.rotation.record import read_record
@@ -33,6 +34,45 @@ class Journal:
     """What a durable engine keeps of work that was cut off: the item as it was planned, and the steps that had ended."""
 
     pending: list[tuple[PlanItem, dict[str, Json]]] = field(default_factory=list)
+
+    def begin(self, item: PlanItem) -> dict[str, Json]:
+        """Write down that work begins; returns where its steps are kept."""
+        self.pending.append((item, {}))
+        return self.pending[-1][1]
+
+    def end(self) -> None:
+        """Write down that the work that was begun first is over."""
+        self.pending.pop(0)
+
+
+@dataclass(frozen=True)
+class Skewed:
+    """A machine's clock that differs from the clouds'."""
+
+    clouds: Clock
+    skew: timedelta
+
+    def now(self) -> datetime:
+        return self.clouds.now() + self.skew
+
+    def sleep(self, duration: timedelta) -> None:
+        self.clouds.sleep(duration)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The process that works: how it carries an item out, what it reaches the world through, how wrong its clock is.
+
+    A test that breaks the product on purpose replaces one of them.
+    """
+
+    carry: Callable[[Steps, Context, PlanItem], RotationOutcome] = carry_out
+    change: Callable[[Context], Context] = lambda context: context
+    skew: timedelta = timedelta(0)
+
+    def reaches(self, cloud: MemoryCloud, rules: Rules, writer: str) -> Context:
+        context = self.change(context_of(cloud, rules, writer))
+        return replace(context, clock=Skewed(context.clock, self.skew)) if self.skew else context
 
 
 def expiring_cloud(overlap: Overlap = Overlap.TWO_SLOTS, groups: int = 5) -> MemoryCloud:
@@ -64,29 +104,29 @@ def run(
     plan: Plan | None = None,
     rules: Rules = RULES,
     writer: str = "here",
+    machine: Machine = Machine(),
 ) -> list[RotationOutcome]:
     """One run: what was cut off goes on, what waits for its end is ended, what is due is rotated."""
-    plan = plan or plan_of(cloud, force=force, rules=rules)
-    context, journal = context_of(cloud, rules, writer), journal or Journal()
+    context, journal = machine.reaches(cloud, rules, writer), journal or Journal()
+    plan = plan or make_plan(estate_of(cloud), TRAITS, rules, context.clock.now(), force=force, vault=VAULT)
     outcomes, resumed = [], set()
     while journal.pending:
         item, steps = journal.pending[0]
-        outcomes.append(carry_out(MemorySteps(steps), context, item))
+        outcomes.append(machine.carry(MemorySteps(steps), context, item))
         resumed.add(item.principal)
-        journal.pending.pop(0)
+        journal.end()
     for handle in plan.orphans:
         try:
             end_orphan(context, handle)
         except RotatorError:
             continue
-    now = cloud.clock.now()
+    now = context.clock.now()
     due = [one for one in plan.retirements if one.due(now) and one.principal not in resumed]
     outcomes += [finish_off(context, one) for one in due]
     for item in plan.items:
         if not item.held and item.principal not in resumed:
-            journal.pending.append((item, {}))
-            outcomes.append(carry_out(MemorySteps(journal.pending[-1][1]), context, item))
-            journal.pending.pop()
+            outcomes.append(machine.carry(MemorySteps(journal.begin(item)), context, item))
+            journal.end()
     return outcomes
 
 

@@ -81,8 +81,8 @@ def promote(context: Context, item: PlanItem, record: RotationRecord) -> Rotatio
 
 def _promoted_phase(record: RotationRecord, item: PlanItem) -> Phase:
     if record.phase is Phase.SOAKING and item.waves:
-        # Groups that were left behind are about to move. If this process dies after that, the soak that is written down may be over:
-        # the old secret would be ended at the very moment at which they get the new one.
+        # Groups that were left behind are about to move. If this process dies after that, the soak that is written down may be
+        # over: the old secret would be ended at the very moment at which they get the new one.
         return Phase.CUTOVER
     return record.phase if record.phase in _PROMOTED else Phase.PROMOTED
 

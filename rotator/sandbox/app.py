@@ -118,7 +118,9 @@ class SandboxApp:
         if reply is None:
             _abort(send)
             return
-        await write_reply(reply, request, send, truncate=fault is not None and fault.truncate)
+        await write_reply(
+            reply, request, send, truncate=fault is not None and fault.truncate, garbled=fault is not None and fault.garbled
+        )
 
     def answer(self, request: Request) -> tuple[Reply | None, Fault | None]:
         """Answer one request; None instead of a reply means that the connection breaks."""
@@ -241,8 +243,8 @@ async def read_request(scope: Scope, receive: Receive, largest: int = _LARGEST_B
     )
 
 
-async def write_reply(reply: Reply, request: Request, send: Send, *, truncate: bool = False) -> None:
-    """Write a reply; with `truncate` half of its body, and then the connection breaks."""
+async def write_reply(reply: Reply, request: Request, send: Send, *, truncate: bool = False, garbled: bool = False) -> None:
+    """Write a reply; with `truncate` half of its body, and then the connection breaks; with `garbled` half as if it were all."""
     body, headers = reply.body, {name.lower(): value for name, value in reply.headers.items()}
     if body is None:
         content = b""
@@ -253,6 +255,8 @@ async def write_reply(reply: Reply, request: Request, send: Send, *, truncate: b
     else:
         content = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
         headers.setdefault("content-type", "application/json; charset=utf-8")
+    if garbled:
+        content = content[: len(content) // 2]
     if reply.status not in (204, 304):
         headers.setdefault("content-length", str(len(content)))
     raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]

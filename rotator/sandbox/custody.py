@@ -1,7 +1,7 @@
 """The oracle's second look, at the credentials themselves: does the vault's current one work, and when did an old one end.
 
-What a rotation is judged by beyond the groups' own luck: at every instant whoever reads the vault must get a credential that works,
-and an old one may end only some time after the last group has let go of it.
+What a rotation is judged by beyond the groups' own luck: at every instant whoever reads the vault must get a credential that
+works, and an old one may end only some time after the last group has let go of it.
 """
 
 from collections import Counter
@@ -90,7 +90,7 @@ class Custody:
         if entry is None or entry.kind not in _PULLING or not self._works(entry.principal, entry.value, at):
             return
         current = _Current(vault=vault, name=name, principal=entry.principal)
-        self._currents[uri.lower()] = current
+        self._currents[f"secret:{uri}".lower()] = current
         self._by_principal.setdefault(entry.principal.lower(), []).append(current)
 
     def _judge(self, current: _Current, at: datetime) -> None:

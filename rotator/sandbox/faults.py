@@ -23,7 +23,8 @@ class Fault:
 
     What: `drop_before` (connection ends, nothing happened), `drop_after` (it happened, the answer is lost), `status` with
     `code`, `message` and `retry_after` instead of the answer, `delay` in seconds of sandbox time, `stale` (the answer the
-    same address gave before its last change), `truncate` (half of the body).
+    same address gave before its last change), `truncate` (half of the body, then the connection breaks), `garbled` (half of the
+    body as if it were the whole). With `delay`, a dropped call is a client's time-out: so long it waited in vain.
 
     `outcome` lets a PUT, start or restart of a container group be accepted and go wrong afterwards: "crash-loop",
     "pull-back-off" (Azure gives up after thirty minutes), "operation-failed", or "never-ends"; the operation fails with `code`
@@ -44,6 +45,7 @@ class Fault:
     delay: float = 0.0
     stale: bool = False
     truncate: bool = False
+    garbled: bool = False
     outcome: Outcome = ""
 
     @property

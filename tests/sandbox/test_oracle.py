@@ -253,3 +253,57 @@ def test_snapshot_and_restore_put_the_tables_back(quiet: Sandbox) -> None:
     quiet.world.restore(saved)
     assert owner.call("GET", path).status_code == 404
     assert owner.call("PUT", path, group_body()).status_code == 201
+
+
+# --- custody: the vault's current credential, and the end of old ones ---------------------------------------------------
+
+
+def test_a_current_version_of_the_vault_that_does_not_work_is_an_outage_of_the_vault(quiet: Sandbox) -> None:
+    scene = Scene(quiet)
+    assert quiet.oracle.report()["vault_outages"] == []
+    scene.world.vaults.set_secret("kv-demo", scene.secret.held_as, "some-other-password")
+    scene.world.clock.advance(60)
+    new = scene.world.registries.issue_token(scene.registry, scene.token, "password2")
+    scene.world.vaults.set_secret("kv-demo", scene.secret.held_as, new.value)
+    scene.world.clock.advance(60)
+    (outage,) = quiet.oracle.report()["vault_outages"]
+    assert outage["seconds"] == pytest.approx(60, abs=2)
+    assert outage["to"]
+
+
+def test_an_ended_credential_is_told_with_the_time_since_its_last_use(quiet: Sandbox) -> None:
+    scene = Scene(quiet)
+    new = scene.world.registries.issue_token(scene.registry, scene.token, "password2")
+    assert quiet.oracle.report()["live"][f"acr-token:{SERVER}/reader"] == 2
+    scene.put(new.value)
+    scene.world.clock.advance(3600)
+    scene.token.slots["password1"].clear(scene.world.now())
+    scene.world.touch(f"acr-token:{SERVER}/reader")
+    (ended,) = quiet.oracle.report()["ended"]
+    assert ended["idle_seconds"] == pytest.approx(3600, abs=2)
+    assert not ended["still_used"]
+    scene.token.slots["password2"].clear(scene.world.now())
+    scene.world.touch(f"acr-token:{SERVER}/reader")
+    assert [one["still_used"] for one in quiet.oracle.report()["ended"]] == [False, True]
+
+
+def test_the_machines_clock_may_be_behind_the_clouds(quiet: Sandbox) -> None:
+    with httpx.Client(verify=trust(quiet.ca_file), base_url=quiet.control_url) as control:
+        real = quiet.world.now()
+        told = control.post("/clock/skew", json={"seconds": -300}).json()["now"]
+        assert datetime.fromisoformat(told[:19] + "+00:00") - real < timedelta(seconds=-290)
+        control.post("/clock/advance", json={"until": (real + timedelta(hours=1)).isoformat().replace("+00:00", "Z")})
+        assert quiet.world.now() - real >= timedelta(hours=1, minutes=5), "an hour later on the machine's clock"
+        assert control.post("/clock/skew", json={}).status_code == 400
+        control.post("/clock/skew", json={"seconds": 0})
+
+
+def test_a_garbled_answer_is_whole_on_the_wire_and_no_json(quiet: Sandbox) -> None:
+    quiet.world.faults = FaultPlan([Fault(on="aci.groups.list", nth=1, garbled=True)])
+    path = f"/subscriptions/{quiet.estate.subscriptions[0]}/{KIND}"
+    owner = Owner(quiet)
+    answer = owner.call("GET", path)
+    assert answer.status_code == 200
+    with pytest.raises(json.JSONDecodeError):
+        answer.json()
+    assert owner.call("GET", path).json()["value"] == []

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rotator.sandbox import Sandbox, SandboxOptions
-from tests.chaos import Nights
+from tests.crash.chaos import Nights
 
 Rules = Sequence[Mapping[str, Any]]
 

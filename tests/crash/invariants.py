@@ -1,0 +1,82 @@
+"""What must hold whatever happened: the promises, asked of the sandbox's oracle and of the estate's own tables."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from rotator.model.credential import Overlap, PrincipalKind, RetireMode
+from rotator.sandbox import Sandbox
+from rotator.sandbox.wire import Document
+from tests.crash.kinds import traits_of
+from tests.crash.stage import NIGHT, SOAK, Stage
+
+_EMPTY = ("outages", "vault_outages", "lost_properties", "orphans", "woken", "deleted", "leaks", "stale")
+INVARIANTS = 14
+"""How many questions `violations` asks."""
+# The owner's start and the operations of a night take minutes; nobody's old secret lives on for another night.
+_LATE = timedelta(hours=1)
+
+
+def violations(stage: Stage, kind: PrincipalKind, *, tries: int, rests: bool = True) -> list[str]:
+    """Return a sentence for each promise that was broken.
+
+    `tries` is how often the work may have been begun anew: 1, and one more for each death or fault. Every retry may make one
+    secret and move a group once. `rests`: the estate must have come to rest; a group was away for good otherwise.
+    """
+    stage.scan()
+    report = stage.sandbox.oracle.report()
+    found = [f"{name}: {report[name]}" for name in _EMPTY if report[name]]
+    found += _too_often(report, tries)
+    found += _ended_badly(report, tries)
+    if report["write_limit_violations"]:
+        found.append("more groups were put than Azure allows")
+    if rests:
+        found += _unrest(stage.sandbox, report, kind)
+    return found
+
+
+def _too_often(report: Document, tries: int) -> Iterator[str]:
+    for principal, count in report["issued"].items():
+        if count > tries:
+            yield f"{count} secrets were made for {principal}, {tries} at most were needed"
+    moved: dict[str, int] = {}
+    for table in ("redeploys", "restarts"):
+        for group, count in report[table].items():
+            moved[group] = moved.get(group, 0) + count
+    for group, count in moved.items():
+        if count > tries:
+            yield f"{group.rsplit('/', 1)[-1]} was redeployed {count} times for one rotation"
+
+
+def _ended_badly(report: Document, tries: int) -> Iterator[str]:
+    """An old credential lives for the soak after the last group has let go of it, and not for nights longer."""
+    latest = SOAK + _LATE + NIGHT * (tries + 1)
+    for ended in report["ended"]:
+        idle = ended["idle_seconds"]
+        if ended["still_used"]:
+            yield f"{ended['handle']} was ended while a group used it"
+        elif idle is not None and idle < SOAK.total_seconds():
+            yield f"{ended['handle']} was ended {idle:.0f} s after its last use; the soak is {SOAK}"
+        elif idle is not None and idle > latest.total_seconds():
+            yield f"{ended['handle']} was ended {idle:.0f} s after its last use, which is late"
+
+
+def _unrest(sandbox: Sandbox, report: Document, kind: PrincipalKind) -> Iterator[str]:
+    """At rest one secret lives, the vault's current version; every group presents it."""
+    if traits_of(kind).retire is RetireMode.EXPLICIT and any(count != 1 for count in report["live"].values()):
+        yield f"not one secret lives: {report['live']}"
+    with sandbox.world.lock:
+        vault = next(iter(sandbox.world.vaults.all()))
+        name = next(secret for secret in vault.secrets if secret.startswith("pull-") and not secret.endswith("--staged"))
+        current = sandbox.world.vaults.current(vault.name, name)
+        issued = {entry.value for entry in sandbox.world.ledger.issued()}
+        if current is None or not current.enabled or current.value not in issued:
+            yield "the vault's current version is not the new credential"
+            return
+        for group in sandbox.world.groups.by_id.values():
+            if group.idle(sandbox.world.now()) and traits_of(kind).overlap is Overlap.LEASES:
+                continue
+            if sandbox.world.groups.presented(group) != {current.value}:
+                yield f"{group.name} does not present the vault's current version"
+        staged = sandbox.world.vaults.current(vault.name, f"{name}--staged")
+        if staged is not None and staged.enabled:
+            yield "the staged copy is still switched on"

@@ -1,0 +1,32 @@
+"""The kinds of credentials that the matrix is about: every one that has a driver, by having one."""
+
+from functools import cache
+from typing import Any, cast
+
+import pytest
+
+from rotator.drivers import DRIVERS, Dependencies
+from rotator.model.credential import PrincipalKind, Traits
+from rotator.sandbox.estates import ESTATES
+
+KINDS = tuple(DRIVERS)
+_NOTHING = cast("Any", None)
+
+
+@cache
+def traits_of(kind: PrincipalKind) -> Traits:
+    """Return a driver's fact sheet; no driver contacts anything when it is built."""
+    needs = Dependencies(clock=_NOTHING, arm=_NOTHING, graph=_NOTHING, directory=_NOTHING, pulls=_NOTHING)
+    return DRIVERS[kind](needs).traits
+
+
+def estate_of(kind: PrincipalKind) -> str:
+    """Return the name of the sandbox's estate with one due credential of a kind; the test fails when there is none."""
+    name = f"one-{kind.value}"
+    if name not in ESTATES:
+        pytest.fail(
+            f"{kind.value} has a driver, but the sandbox has no estate {name}: nothing shows that its rotation survives a crash. "
+            "Add a line to CREDENTIALS in rotator/sandbox/estates/one.py.",
+            pytrace=False,
+        )
+    return name
