@@ -71,8 +71,10 @@ class Membership:
         self.fence.check()
 
     def on_loss(self, told: Callable[[], None]) -> None:
-        """Be told, from another thread, when this life ends because others took it for dead."""
+        """Be told, from any thread, that others took this life for dead; at once when they did so already."""
         self._on_loss.append(told)
+        if self.fence.shut:
+            told()
 
     def beat(self) -> bool:
         """Say to the others that this replica lives; False when they have taken its work over, or cannot be told."""

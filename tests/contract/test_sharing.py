@@ -123,6 +123,15 @@ def test_a_takeover_that_fails_is_tried_again(pair: Pair) -> None:
     assert pair.lives[1].bury(lambda name: None) == (pair.lives[0].name,)
 
 
+def test_who_was_frozen_while_it_started_is_told_that_its_life_is_over(pair: Pair) -> None:
+    pair.age(0, 16)
+    pair.lives[1].bury(lambda name: None)
+    assert not pair.lives[0].beat()
+    told = list[str]()
+    pair.lives[0].on_loss(lambda: told.append("lost"))
+    assert told == ["lost"]
+
+
 def test_two_survivors_bury_a_third_once(pair: Pair) -> None:
     third = Replicas(pair.url, LIFETIMES)
     took, both = list[str](), threading.Barrier(2)
