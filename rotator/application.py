@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from glob import escape
 
 from rotator.audit.evaluate import evaluate
 from rotator.audit.limits import Limits
@@ -16,20 +17,23 @@ from rotator.history.record import History
 from rotator.inventory.classify import KnownHosts
 from rotator.inventory.gather import Readers, gather
 from rotator.inventory.scope import Scope
-from rotator.model.credential import Handle
-from rotator.model.errors import Held, RotatorError
+from rotator.model.credential import Handle, Principal
+from rotator.model.errors import Held, RemoteError, RotatorError
 from rotator.model.estate import Estate
 from rotator.model.policy import Audit, Policy
-from rotator.model.rotation import Plan, PlanItem, Result, Retirement, RotationEvent, RotationOutcome
+from rotator.model.rotation import Plan, PlanItem, Result, Retirement, RotationEvent, RotationOutcome, Situation, Verb
 from rotator.model.usage import Usage
 from rotator.ports import Clock, Observer
 from rotator.replicas.membership import Membership
 from rotator.replicas.turns import Alone, Turns
 from rotator.rotation import planfile
 from rotator.rotation.context import Context
+from rotator.rotation.decided import Work, decide, revoked
+from rotator.rotation.decisions import images_of
 from rotator.rotation.durable import Journal
 from rotator.rotation.finish import end_orphan, look_at_use
-from rotator.rotation.plan import make_plan
+from rotator.rotation.plan import make_plan, records_of
+from rotator.rotation.revocation import Revocation, revocation_of
 from rotator.rotation.workflow import finish_off
 from rotator.telemetry.metrics import Metrics
 
@@ -168,6 +172,73 @@ class Application:
     def _remember(self, outcome: RotationOutcome) -> None:
         self.history.record_outcomes([outcome])
         self.metrics.ended(outcome.rotation)
+
+    def decide(
+        self, verb: Verb, situation: Situation, estate: Estate, progress: Observer | None = None
+    ) -> tuple[RotationOutcome, ...]:
+        """Carry out what a person decided about one rotation. Raises Held, and changes nothing, when it is impossible."""
+        images = images_of(estate, situation.principal)
+        return self._worked(situation.principal, lambda work: decide(work, verb, situation, images), progress)
+
+    def revocation(
+        self, estate: Estate, principal: Principal, handles: Sequence[str] = (), *, everything: bool = False
+    ) -> Revocation | None:
+        """Say what a revocation would do; None when there is nothing to end. Raises Held when it is impossible."""
+        driver = self._context.driver(principal)
+        return revocation_of(
+            estate,
+            principal,
+            records_of(estate).get(principal),
+            driver.traits,
+            self._context.rules,
+            self.clock.now(),
+            handles=handles,
+            everything=everything,
+            vault=self._context.vault.address,
+        )
+
+    def revoke(self, revocation: Revocation, progress: Observer | None = None) -> tuple[RotationOutcome, ...]:
+        """End secrets now, then put their successor into every group. Raises what kept the secrets from being ended."""
+
+        def again() -> Revocation | None:
+            estate = self.estate()
+            known = estate.records.get(revocation.principal)
+            live = {one.handle.id for one in known.credentials or ()} if known else set()
+            left = [one for one in revocation.handles if one in live]
+            return self.revocation(estate, revocation.principal, left) if left else None
+
+        return self._worked(revocation.principal, lambda work: revoked(work, revocation, again), progress)
+
+    def situations(self, plan: Plan) -> tuple[Situation, ...]:
+        """Return where every rotation that is not over stands, and what is possible as far as the vault's versions tell."""
+        return tuple(self._looked_up(one) for one in plan.situations)
+
+    def _looked_up(self, situation: Situation) -> Situation:
+        choice = situation.choice(Verb.ROLL_BACK)
+        with suppress(RemoteError):
+            if not choice.refused and not self._context.version_of(situation.secret_name, situation.old):
+                why = f"the vault never held the old secret, {' '.join(situation.old)}"
+                choices = tuple(replace(one, refused=why) if one == choice else one for one in situation.choices)
+                return replace(situation, choices=choices)
+        return situation
+
+    def _worked(
+        self,
+        principal: Principal,
+        act: Callable[[Work], tuple[tuple[RotationOutcome, ...], Plan]],
+        progress: Observer | None,
+    ) -> tuple[RotationOutcome, ...]:
+        def replan() -> Plan:
+            return self.plan(self.estate(), [escape(principal.id)], force=True)
+
+        evidence = self.evidence.kept(f"a person decides about {principal.id}")
+        with self._everyone.and_also(progress), self._journal.opened(self._context, self._remember) as journal, evidence:
+            work = Work(journal=journal, context=self._context, replan=replan)
+            outcomes, plan = act(work)
+        # The others are remembered where they were carried out, which may be another process.
+        self.history.record_outcomes(work.here)
+        self.metrics.record_outcomes(outcomes, plan)
+        return outcomes
 
     def unfinished(self) -> tuple[Retirement, ...]:
         """Return the rotations that soak, from the vault's tags and the groups'."""

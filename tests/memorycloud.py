@@ -132,6 +132,7 @@ class MemoryCloud:
     lagging: set[str] = field(default_factory=set)
     logins: list[tuple[str, Use]] = field(default_factory=list)
     log_broken: bool = False
+    leaked: set[str] = field(default_factory=set)
     outages: list[tuple[str, str]] = field(default_factory=list)
     ran_out: list[tuple[str, str]] = field(default_factory=list)
     redeploys: list[str] = field(default_factory=list)
@@ -205,12 +206,13 @@ class MemoryCloud:
     def watch(self, what: str) -> None:
         """A stopped group needs its credential at its next start only, but none that is there may be taken from it.
 
-        What ran out by itself, because nobody renewed it in time, is listed apart from what was ended or put in wrongly.
+        What ran out by itself, because nobody renewed it in time, is listed apart from what was ended or put in wrongly. Whoever
+        stores a `leaked` value is out because somebody wanted it ended, and is not listed.
         """
         over = {one.value for one in self.issued if not one.ended and one.expires_at and one.expires_at <= self.clock.now()}
         for group in self.groups.values():
             for binding in group.bindings:
-                if self.refuses(binding):
+                if self.refuses(binding) and self.stored(binding) not in self.leaked:
                     listed = self.ran_out if self.stored(binding) in over else self.outages
                     listed.append((group.name, f"{binding.registry} after {what}"))
                 self.last_used[self.stored(binding)] = self.clock.now()

@@ -6,7 +6,25 @@ from typing import NoReturn
 
 import typer
 
-from rotator.cli import audit, completion, config, demo, evidence, history, plan, rotate, run, sandbox, serve, status, version
+from rotator.cli import (
+    abandon,
+    audit,
+    completion,
+    config,
+    demo,
+    evidence,
+    history,
+    plan,
+    resume,
+    revoke,
+    rollback,
+    rotate,
+    run,
+    sandbox,
+    serve,
+    status,
+    version,
+)
 from rotator.cli.failure import tell, tell_bug
 from rotator.model.errors import Fenced, ReplicaLost, RotatorError
 
@@ -32,6 +50,10 @@ app.command("rotate")(rotate.rotate)
 app.command("run")(run.run)
 app.command("serve")(serve.serve)
 app.command("status")(status.status)
+app.command("resume")(resume.resume)
+app.command("roll-back")(rollback.roll_back)
+app.command("abandon")(abandon.abandon)
+app.command("revoke")(revoke.revoke)
 app.command("history")(history.history)
 app.add_typer(evidence.app, name="evidence")
 app.add_typer(config.app, name="config")

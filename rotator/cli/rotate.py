@@ -1,11 +1,11 @@
 """`rotator rotate`: carry out what is due, or a plan that was saved and read by somebody."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rotator.cli.confirm import confirm
 from rotator.cli.exits import Exit
 from rotator.cli.options import Config, Force, Json, Level, LogLevel, MetricsFile, Only
 from rotator.model.errors import ConfigError
@@ -51,7 +51,7 @@ def rotate(
             console.print(tables.unread(unread))
         if not as_json:
             console.print(tables.plan(decided.plan, tables.names(decided.estate), application.clock.now()))
-        _ask(decided, yes=yes or not _something(decided))
+        confirm(f"Carry this out? {decided.plan.restarts} group restarts", yes=yes or not _something(decided))
         runs = [carried_out(application, decided, console, quiet=as_json)]
         if wait:
             runs += soaked(application, runs[0], console, quiet=as_json)
@@ -91,13 +91,3 @@ def _saved(application: "Application", file: Path) -> "Plan":
 
 def _something(run: "Run") -> bool:
     return bool(run.plan.due or run.plan.retirements or run.plan.orphans)
-
-
-def _ask(run: "Run", *, yes: bool) -> None:
-    """Return when the plan may be carried out. Where nobody can be asked, only --yes is an answer."""
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise ConfigError("nobody is there to confirm the plan", advice="Give --yes, or run this on a terminal.")
-    if not typer.confirm(f"Carry this out? {run.plan.restarts} group restarts", default=False, err=True):
-        raise typer.Exit(Exit.CLEAN)

@@ -1,4 +1,4 @@
-"""What `--only` may name."""
+"""What `--only` and an argument may name."""
 
 import difflib
 from collections.abc import Sequence
@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from rotator.model.errors import ConfigError
 
 if TYPE_CHECKING:
+    from rotator.model.credential import Principal
     from rotator.model.estate import Estate
+    from rotator.model.rotation import Situation
 
 
 def check_only(only: Sequence[str], estate: "Estate") -> None:
@@ -20,8 +22,33 @@ def check_only(only: Sequence[str], estate: "Estate") -> None:
     for glob in only:
         if estate.unread or any(fnmatchcase(one, glob) for one in ids):
             continue
-        near = difflib.get_close_matches(glob, [*ids, *(one.rpartition("/")[2] for one in ids)], n=1)
-        hint = f"; did you mean {next(one for one in ids if one.endswith(near[0]))}?" if near else ""
         raise ConfigError(
-            f"--only {glob}: no credential has this id{hint}", advice="rotator plan --json lists ids; * stands for anything."
+            f"--only {glob}: no credential has this id{_hint(glob, ids)}",
+            advice="rotator plan --json lists ids; * stands for anything.",
         )
+
+
+def one_principal(which: str, estate: "Estate", situations: "Sequence[Situation]") -> "Principal":
+    """Return the one credential that an id, a glob or a rotation's name names. Raises ConfigError for none, and for several."""
+    known = {one.id: one for one in (*estate.records, *estate.consumers, *(one.principal for one in situations))}
+    found = [one.principal for one in situations if one.rotation == which] or [
+        principal for name, principal in sorted(known.items()) if name == which
+    ]
+    found = found or [principal for name, principal in sorted(known.items()) if fnmatchcase(name, which)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        some = ", ".join(one.id for one in found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
+        raise ConfigError(f"{which} fits {len(found)} credentials: {some}", advice="Name exactly one.")
+    if which.startswith("rot-"):
+        raise ConfigError(f"no rotation {which} is under way", advice="rotator status names those that are.")
+    unread = "; it may be among what could not be read" if estate.unread else ""
+    raise ConfigError(
+        f"{which}: no credential has this id{unread}{_hint(which, sorted(known))}",
+        advice="rotator status and rotator plan --json list ids; * stands for anything.",
+    )
+
+
+def _hint(text: str, ids: Sequence[str]) -> str:
+    near = difflib.get_close_matches(text, [*ids, *(one.rpartition("/")[2] for one in ids)], n=1)
+    return f"; did you mean {next(one for one in ids if one.endswith(near[0]))}?" if near else ""

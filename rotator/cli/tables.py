@@ -226,12 +226,12 @@ def _awaited(one: Retirement) -> str:
     return listed(place(group.text) for group in one.waiting_for) if one.waiting_for else "the end of its soak"
 
 
-def under_way(soaking: tuple[Retirement, ...], held: list[PlanItem], known: Mapping[str, str], now: datetime) -> RenderableType:
-    """Show the rotations that are not over."""
-    parts: list[RenderableType] = [_held(held, known)] if held else []
-    if soaking:
-        parts.append(retirements(soaking, known, now))
-    return Group(*parts) if parts else Text("No rotation is under way.", style="green")
+def under_way(soaking: tuple[Retirement, ...], known: Mapping[str, str], now: datetime) -> RenderableType:
+    """Show the rotations whose old credential still lives."""
+    if not soaking:
+        return Text("No rotation is under way.", style="green")
+    back = "Until then, rotator roll-back CREDENTIAL goes back to the old one."
+    return Group(retirements(soaking, known, now), Text(f" {back}", style="dim"))
 
 
 def outcomes(things: Iterable[RotationOutcome], known: Mapping[str, str]) -> Listing:

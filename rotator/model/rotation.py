@@ -13,23 +13,44 @@ class Reason(StrEnum):
     """Why a credential is due. The order is that of urgency.
 
     OUT_OF_STEP: a running group is not shown to store the lease that the vault holds, so its own may end unseen.
+    REVOKED: a secret was ended in an emergency, and its groups wait for another; ROLLED_BACK: groups return to the old secret.
     """
 
+    REVOKED = "revoked"
     EXPIRED = "expired"
     EXPIRING = "expiring"
     TOO_OLD = "too-old"
     NO_EXPIRY = "no-expiry"
     NOT_IN_VAULT = "not-in-vault"
     OUT_OF_STEP = "out-of-step"
+    ROLLED_BACK = "rolled-back"
     UNFINISHED = "unfinished"
     REQUESTED = "requested"
 
 
+class HeldCause(StrEnum):
+    """Why something waits for a person: a closed set, for metrics. The sentence stands beside it.
+
+    CHANGED: the vault, the registry or a rotation is not as it was left; LIMIT: nothing to decide, its turn comes later.
+    """
+
+    VERIFICATION = "verification"
+    UNHEALTHY_GROUP = "unhealthy-group"
+    NO_FREE_SLOT = "no-free-slot"
+    GROUPS = "groups"
+    VAULT = "vault"
+    PRINCIPAL = "principal"
+    UNREAD = "unread"
+    CHANGED = "changed"
+    LIMIT = "limit"
+
+
 class Action(StrEnum):
-    """What a rotation does to one consumer."""
+    """What a rotation does to one consumer. MARK: it stores the secret already, and only a tag has to say so."""
 
     REDEPLOY = "redeploy"
     RESTART = "restart"
+    MARK = "mark"
     LEAVE = "leave"
     HOLD = "hold"
 
@@ -58,7 +79,8 @@ class PlanItem:
     that the same work planned twice has the same name. `old` are the handles to retire after the soak; `slot` is the one to
     fill where slots exist, and `replaces` the handle of the idle secret that lives there already, if any. `waves` lists group
     ids, the canary first. `held` is a sentence when a person must decide first; then nothing of the item is done.
-    `expires_at` is that of the credential in use now.
+    `expires_at` is that of the credential in use now. `cause` classes `held`. `revoke` are the handles to end at once, before
+    there is a successor.
     """
 
     rotation: str
@@ -75,6 +97,13 @@ class PlanItem:
     replaces: str = ""
     held: str = ""
     advice: str = ""
+    cause: HeldCause | None = None
+    revoke: tuple[str, ...] = ()
+
+    @property
+    def marked(self) -> tuple[ArmId, ...]:
+        """The groups that are only told, by a tag, what they store."""
+        return tuple(one.group for one in self.consumers if one.action is Action.MARK)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +112,8 @@ class Retirement:
 
     `registries` are the hosts whose log can tell whether the old secret is idle; `waiting_for` the groups that may still
     store it. `pulls` are those of the groups that store the new one, as they were read at `seen_at`. `usage` is what the log said
-    when it was last asked, for people; it is asked again before anything ends.
+    when it was last asked, for people; it is asked again before anything ends. `revoked` are old handles that a person wants
+    ended now, whoever still stores them.
     """
 
     rotation: str
@@ -99,10 +129,69 @@ class Retirement:
     pulls: tuple[Pull, ...] = ()
     seen_at: datetime | None = None
     usage: Usage | None = None
+    revoked: tuple[str, ...] = ()
 
     def due(self, now: datetime) -> bool:
-        """Whether the soak is over and no group may still store an old secret."""
-        return self.soak_until <= now and not self.waiting_for and not self.held
+        """Whether the soak is over and no group may still store an old secret, or one was revoked."""
+        return bool(self.revoked) or (self.soak_until <= now and not self.waiting_for and not self.held)
+
+
+class Verb(StrEnum):
+    """What a person may decide about a rotation that is not over."""
+
+    RESUME = "resume"
+    ROLL_BACK = "roll-back"
+    ABANDON = "abandon"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """One thing that a person may decide. `refused` says why it is impossible now, `effect` what it would do."""
+
+    verb: Verb
+    command: str
+    effect: str = ""
+    refused: str = ""
+    restarts: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveSecret:
+    """A secret that the registry lists as live, and what the rotation takes it for: new, old, or nobody's."""
+
+    handle: str
+    role: str
+    issued_at: datetime | None
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """Where a rotation stands that is held or not over, and what a person may decide about it.
+
+    `why` is empty when nobody has to decide. `since` is when it was held, or when its secret was made. `in_vault` is the handle
+    that consumers read. Groups `on_new` are shown to store the new secret; `on_old` are all others that use the credential.
+    """
+
+    rotation: str
+    principal: Principal
+    secret_name: str
+    phase: str
+    why: str
+    advice: str
+    cause: HeldCause | None
+    since: datetime | None
+    new: str
+    old: tuple[str, ...]
+    in_vault: str
+    live: tuple[LiveSecret, ...]
+    on_new: tuple[ArmId, ...]
+    on_old: tuple[ArmId, ...]
+    choices: tuple[Choice, ...]
+
+    def choice(self, verb: Verb) -> Choice:
+        """Return one of the choices."""
+        return next(one for one in self.choices if one.verb is verb)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +212,7 @@ class Plan:
     orphans: tuple[Handle, ...] = ()
     only: tuple[str, ...] = ()
     force: bool = False
+    situations: tuple[Situation, ...] = ()
 
     @property
     def due(self) -> tuple[PlanItem, ...]:

@@ -9,7 +9,7 @@ from rotator import __version__
 from rotator.model.arm import ArmId
 from rotator.model.estate import Estate, Unread
 from rotator.model.policy import Audit, Finding, Policy, Severity, Verdict, Waiver
-from rotator.model.rotation import Action, Plan, PlanItem, Retirement, RotationOutcome
+from rotator.model.rotation import Action, Plan, PlanItem, Retirement, RotationOutcome, Situation
 from rotator.report.inventory import Mode, modes
 from rotator.report.unjudged import Unjudged, unjudged
 from rotator.report.words import count, listed, place
@@ -105,12 +105,17 @@ class Report:
     policies: tuple[PolicyResult, ...]
     due: tuple[Rotation, ...]
     held: tuple[Rotation, ...]
+    situations: tuple[Situation, ...]
     retirements: tuple[Retirement, ...]
     outcomes: tuple[RotationOutcome, ...]
     waivers: tuple[WaiverUse, ...]
     inventory: tuple[Mode, ...]
     names: Mapping[str, str]
     proof: Proof | None
+
+    def situation(self, rotation: Rotation) -> Situation | None:
+        """Where an item of the plan stands, when it is held or not over."""
+        return next((one for one in self.situations if one.principal == rotation.item.principal), None)
 
     @property
     def complete(self) -> bool:
@@ -144,6 +149,7 @@ def build(
         policies=_policies(audit),
         due=tuple(_rotation(item) for item in plan.items if not item.held),
         held=tuple(_rotation(item) for item in plan.items if item.held),
+        situations=plan.situations,
         retirements=plan.retirements,
         outcomes=tuple(outcomes),
         waivers=_waivers(audit),
@@ -234,6 +240,8 @@ def work_of(item: PlanItem) -> str:
     parts = [f"redeploys {count(actions[Action.REDEPLOY], 'group')}"] if actions[Action.REDEPLOY] else []
     if actions[Action.RESTART]:
         parts.append(f"restarts {count(actions[Action.RESTART], 'group')}")
+    if actions[Action.MARK]:
+        parts.append(f"tags {actions[Action.MARK]}")
     if actions[Action.LEAVE]:
         parts.append(f"leaves {actions[Action.LEAVE]}")
     if actions[Action.HOLD]:

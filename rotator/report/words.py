@@ -27,6 +27,8 @@ KINDS = {
 }
 
 REASONS = {
+    Reason.REVOKED: "revoked",
+    Reason.ROLLED_BACK: "rolled back",
     Reason.EXPIRED: "expired",
     Reason.EXPIRING: "ends soon",
     Reason.TOO_OLD: "too old",

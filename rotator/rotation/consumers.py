@@ -16,12 +16,16 @@ _MOST_TAGS = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """The secret that groups are moved to: the mark of those that store it, and where those that refer to it must look."""
+    """The secret that groups are moved to: the mark of those that store it, and where those that refer to it must look.
+
+    `known_as` is there when groups go back to a secret: the mark of those that never left it.
+    """
 
     principal: Principal
     mark: str
     secret_name: str
     vault: str
+    known_as: str = ""
 
     def is_read_by(self, reference: VaultReference) -> bool:
         """Whether a vault reference follows the secret to its newest version."""
@@ -57,6 +61,8 @@ def consumer_of(group: ContainerGroup, target: Target, estate: Estate, traits: T
     obstacle = _obstacle(group, bindings, target)
     if obstacle:
         return decided(Action.HOLD, obstacle)
+    if target.known_as and _never_left(group, registries, target):
+        return decided(Action.MARK, "stores the old credential still")
     if not inline:
         return decided(*_of_reference(group, traits, rules))
     if group.state is GroupState.STOPPED:
@@ -75,12 +81,24 @@ def moved(group: ContainerGroup, registries: Sequence[str], mark: str) -> bool:
     return bool(mark) and all(group.tags.get(GROUP_TAG_PREFIX + registry) == mark for registry in registries)
 
 
+def _never_left(group: ContainerGroup, registries: Sequence[str], target: Target) -> bool:
+    """Whether a group is not known to have moved away from the secret that a roll-back returns to.
+
+    A tag that names it proves so. No tag, on a running group, is what a first rotation leaves; the move looks again before it
+    believes it, because somebody may have deployed the group since from the vault.
+    """
+    tags = {group.tags.get(GROUP_TAG_PREFIX + registry, "") for registry in registries}
+    if tags == {target.known_as}:
+        return True
+    return tags == {""} and group.state not in {GroupState.STOPPED, GroupState.FINISHED}
+
+
 def keeps_old(group: ContainerGroup, target: Target) -> bool:
     """Whether the group is not shown to use the target's secret, so that the one before it must live on."""
     bindings = _bound(group, target.principal)
     inline = [one.registry for one in bindings if isinstance(one.source, Inline)]
     astray = any(isinstance(one.source, VaultReference) and not target.is_read_by(one.source) for one in bindings)
-    return astray or bool(inline and not moved(group, inline, target.mark))
+    return astray or bool(inline and not (moved(group, inline, target.mark) or moved(group, inline, target.known_as)))
 
 
 def _bound(group: ContainerGroup, principal: Principal) -> tuple[Binding, ...]:

@@ -14,6 +14,7 @@ from rotator.model.image import ImageReference
 from rotator.model.rotation import Action, Consumer, PlanItem
 from rotator.model.secret import Secret
 from rotator.ports import Errand, Json
+from rotator.rotation import marking
 from rotator.rotation.consumers import moved
 from rotator.rotation.context import Context, Where, looking
 from rotator.rotation.record import RotationRecord
@@ -26,7 +27,7 @@ _TRANSITION_TRIES = 20
 # Pulls are timed by Azure's clock and updates by ours.
 _CLOCKS_APART = timedelta(seconds=10)
 
-MOVED, LEFT, FAILED = "moved", "left", "failed"
+MOVED, MARKED, LEFT, FAILED = "moved", "marked", "left", "failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +35,7 @@ class Move:
     """How one group fared.
 
     FAILED: it was changed and is not well, so that there is something to put back and the rotation stops. LEFT: it is as it was,
-    with a `code` when that was not its owner's doing.
+    with a `code` when that was not its owner's doing. MARKED: it stored the secret already, and its tags say so now.
     """
 
     group: str
@@ -94,6 +95,9 @@ def move(context: Context, item: PlanItem, record: RotationRecord, consumer: Con
                 group = _settled(context, consumer.group)
             except NotFound:
                 return _left(context, item, consumer, "deleted since the plan")
+            if consumer.action is Action.MARK and marking.never_left(context, record, consumer, group):
+                marking.mark(context, item, record, consumer, group)
+                return Move(group=consumer.group.text, result=MARKED)
             why = _leave(group, consumer, record)
             if why:
                 return _left(context, item, consumer, why)
@@ -104,7 +108,7 @@ def move(context: Context, item: PlanItem, record: RotationRecord, consumer: Con
                 version = _apply(context, item, record, consumer, group)
                 changed = True
                 where = Where(handle=record.handle, secret=record.secret_name, version=version)
-                context.tell(item.rotation, item.principal, consumer.action.value, group=consumer.group, where=where)
+                context.tell(item.rotation, item.principal, _deed(consumer).value, group=consumer.group, where=where)
             # Also when an earlier try moved it: that one may have died before it saw that the group is not well.
             _await_health(context, record, consumer.group, since - _CLOCKS_APART)
             context.tell(
@@ -143,7 +147,8 @@ def roll_back(
                 if before is None or old is None:
                     _not_back(context, item, consumer, "the vault has no old secret that still works")
                     continue
-                redeploy(context, item, consumer, group, old, {GROUP_TAG_PREFIX + one: "" for one in consumer.registries})
+                known_as = marking.known_as(before, record.rotation)
+                redeploy(context, item, consumer, group, old, {GROUP_TAG_PREFIX + one: known_as for one in consumer.registries})
             back.append(consumer.group.text)
             where = Where(handle=before.tags.get(TAG_HANDLE, ""), secret=before.name, version=before.version)
             context.tell(
@@ -195,7 +200,7 @@ def _apply(context: Context, item: PlanItem, record: RotationRecord, consumer: C
     """Give the group the new secret; returns the vault's version that it now stores, or has read."""
     tags = {GROUP_TAG_PREFIX + registry: record.mark for registry in consumer.registries}
     version = _new_version(context, record)
-    if consumer.action is not Action.RESTART:
+    if _deed(consumer) is not Action.RESTART:
         new = context.vault.read(record.secret_name, version)
         redeploy(context, item, consumer, group, new, tags, username=record.username)
         return version
@@ -204,6 +209,13 @@ def _apply(context: Context, item: PlanItem, record: RotationRecord, consumer: C
     # After the restart, not before: the tag states that the group has read the new secret.
     looking(context, lambda: context.platform.tag(group, tags))
     return version
+
+
+def _deed(consumer: Consumer) -> Action:
+    """What moves the group: one that was to be marked and turns out to have been started since is moved like any other."""
+    if consumer.action is not Action.MARK:
+        return consumer.action
+    return Action.REDEPLOY if consumer.inline else Action.RESTART
 
 
 def _await_health(context: Context, record: RotationRecord, group: ArmId, since: datetime) -> None:

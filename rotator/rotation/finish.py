@@ -44,12 +44,15 @@ def begin_soak(context: Context, item: PlanItem, record: RotationRecord, left: S
     ends_alone = driver.traits.retire is RetireMode.BY_ITSELF
     over = {one.handle.id for one in driver.inspect(item.principal) if one.expired(now)}
     # One that is not listed stays on the list of what to end: the registry's answer may be late, and ending it twice is no harm.
-    old = () if ends_alone else tuple(handle for handle in item.old if handle not in over and handle != record.handle)
+    # What was revoked has been ended before; the registry's list may not know yet.
+    over |= {record.handle, *item.revoke}
+    old = () if ends_alone else tuple(handle for handle in item.old if handle not in over)
     if not old and not (left and driver.traits.overlap is not Overlap.LEASES):
-        saved = context.save(replace(record, phase=Phase.DONE, cutover_at=now, old=()), enabled=False)
+        closed = replace(record, phase=Phase.DONE, cutover_at=now, old=(), revoke=())
+        saved = context.save(closed, enabled=False)
         context.tell(item.rotation, item.principal, "soak", "nothing is left to end", where=where)
         return saved
-    soaking = replace(record, phase=Phase.SOAKING, old=old, cutover_at=now, soak_until=now + context.rules.soak)
+    soaking = replace(record, phase=Phase.SOAKING, old=old, cutover_at=now, soak_until=now + context.rules.soak, revoke=())
     context.save(soaking, enabled=False)
     until = f"the old secret lives until {soaking.soak_until:%Y-%m-%d %H:%M} UTC"
     context.tell(item.rotation, item.principal, "soak", until, where=where)
@@ -59,7 +62,7 @@ def begin_soak(context: Context, item: PlanItem, record: RotationRecord, left: S
 def hold(context: Context, record: RotationRecord, why: str) -> RotationRecord:
     """Record that a person must decide. Both secrets stay alive. Raises Held when another installation works on it by now."""
     guard(context, record)
-    held = context.save(replace(record, phase=Phase.HELD, held=why))
+    held = context.save(replace(record, phase=Phase.HELD, held=why, held_at=context.clock.now()))
     where = Where(handle=held.handle, secret=held.staged_name, version=held.version)
     context.tell(held.rotation, held.principal, "hold", f"both secrets stay alive: {why}", where=where)
     return held

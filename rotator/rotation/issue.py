@@ -56,12 +56,13 @@ def _issue(context: Context, item: PlanItem) -> RotationRecord:
         slot=item.slot,
         old=item.old,
         issued_at=context.clock.now(),
+        revoke=item.revoke,
     )
     if driver.traits.overlap is Overlap.TWO_SLOTS:
         fresh = replace(fresh, replaces=_checked_slot(context, item, live, found, current))
     leases = driver.traits.overlap is Overlap.LEASES
     if not leases:
-        _announce(context, fresh)
+        announce(context, fresh)
         confirm(context, fresh, current, looked_at)
     _end_lost(context, item, live, current)
     # Whoever stood still for longer may have been taken for dead, and the slot be in use with another's password.
@@ -113,7 +114,7 @@ def stage(context: Context, record: RotationRecord, credential: Credential, secr
     return kept
 
 
-def _announce(context: Context, fresh: RotationRecord) -> None:
+def announce(context: Context, fresh: RotationRecord) -> None:
     """Say in the vault what is about to be made, before it is: whatever a crash leaves behind then has an owner.
 
     Each try says it anew, so that a slot which somebody else fills later is not taken for ours.
@@ -215,10 +216,12 @@ def _checked_slot(
     filling = next((one for one in live if one.handle.slot == item.slot and not one.expired(now)), None)
     if filling is None:
         return ""
+    if filling.handle.id in item.revoke:
+        return filling.handle.id
     if filling.handle.id in in_use:
         raise Held(f"{item.principal.id}: {item.slot} is the password in use; the plan is wrong and nothing was done")
     announced = ours.issued_at if ours is not None and ours.phase is Phase.INTENT else None
-    if filling.handle.id == item.replaces or (announced is not None and _made_then(filling, announced)):
+    if filling.handle.id == item.replaces or (announced is not None and made_then(filling, announced)):
         return filling.handle.id
     raise Held(
         f"{item.principal.id}: {item.slot} was filled by somebody else since the plan",
@@ -226,6 +229,7 @@ def _checked_slot(
     )
 
 
-def _made_then(credential: Credential, announced: datetime) -> bool:
+def made_then(credential: Credential, announced: datetime) -> bool:
+    """Whether a secret may be the one that was announced at that instant."""
     made = credential.issued_at
     return made is not None and announced - _CLOCKS_APART <= made <= announced + _MADE_WITHIN

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from rotator.model.credential import Overlap, Principal, Traits
 from rotator.model.estate import STAGED_SUFFIX, TAG_PRINCIPAL, Estate, StoredSecret
+from rotator.model.rotation import HeldCause
 from rotator.rotation.naming import stranger_in
 from rotator.rotation.rules import Rules
 from rotator.rotation.sight import sees_secrets_of
@@ -11,36 +12,43 @@ from rotator.rotation.sight import sees_secrets_of
 
 def obstacle(
     estate: Estate, names: Mapping[str, StoredSecret], principal: Principal, secret_name: str, traits: Traits, rules: Rules
-) -> tuple[str, str]:
-    """Return what stands in the way and what to do about it, or two empty texts. `names` is the vault by name in lower case."""
+) -> tuple[str, str, HeldCause | None]:
+    """Return what stands in the way, what to do about it and its class, or two empty texts and None.
+
+    `names` is the vault by name in lower case.
+    """
     claims = sorted(one.name for one in names.values() if _claims(one, principal))
     if len(claims) > 1:
         return (
             f"the vault secrets {' and '.join(claims)} both say that they hold {principal.id}",
             f"Remove the tag {TAG_PRINCIPAL} from the one that its groups do not use.",
+            HeldCause.VAULT,
         )
     stranger = stranger_in(principal, secret_name, names, rules)
     if stranger:
         return (
             f"the vault's secret {stranger} is not {principal.id}'s, and would be overwritten",
             f"If it is meant to be, tag it {TAG_PRINCIPAL}={principal.id}; otherwise choose a name: rotation.secret_names",
+            HeldCause.VAULT,
         )
     if traits.overlap is Overlap.LEASES:
-        return "", ""
+        return "", "", None
     known = estate.records.get(principal)
     if not sees_secrets_of(estate, principal):
-        return f"{principal.id} could not be read", "See what could not be read at the top of the audit."
+        return f"{principal.id} could not be read", "See what could not be read at the top of the audit.", HeldCause.UNREAD
     if known is None:
         return (
             f"{principal.id} does not exist where its groups log in",
             "Create it again under this name, or give the groups another credential.",
+            HeldCause.PRINCIPAL,
         )
     if known.enabled is False:
         return (
             f"{principal.id} is disabled: a new secret would not work either",
             "Enable it, or give the groups another credential.",
+            HeldCause.PRINCIPAL,
         )
-    return "", ""
+    return "", "", None
 
 
 def _claims(stored: StoredSecret, principal: Principal) -> bool:

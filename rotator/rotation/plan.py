@@ -8,7 +8,8 @@ from fnmatch import fnmatchcase
 
 from rotator.model.credential import Principal, PrincipalKind, Traits
 from rotator.model.estate import STAGED_SUFFIX, TAG_PRINCIPAL, Estate, StoredSecret
-from rotator.model.rotation import Phase, Plan, PlanItem, Reason
+from rotator.model.rotation import HeldCause, Phase, Plan, PlanItem, Reason
+from rotator.rotation.decisions import situations_of
 from rotator.rotation.planner import OPEN, Planner
 from rotator.rotation.record import RotationRecord, read_record
 from rotator.rotation.retirements import orphans_of, retirements_of
@@ -61,6 +62,7 @@ def make_plan(
         orphans=tuple(one for one in orphans_of(estate, records.values()) if wanted(one.principal)),
         only=tuple(only),
         force=force,
+        situations=tuple(one for one in situations_of(estate, records, planner, items) if wanted(one.principal)),
     )
     return replace(plan, digest=digest_of(plan))
 
@@ -133,6 +135,7 @@ def _within_budget(items: Sequence[PlanItem], limit: int) -> list[PlanItem]:
             item = replace(
                 item,
                 held=f"its {size} restarts would exceed the limit of {limit} for one run",
+                cause=HeldCause.LIMIT,
                 advice="It is first in line at the next run; or raise rotation.max_groups_per_run.",
             )
         elif not item.held:

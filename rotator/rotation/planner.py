@@ -7,7 +7,7 @@ from datetime import datetime
 from rotator.model.credential import Overlap, Principal, PrincipalKind, Traits
 from rotator.model.errors import Held
 from rotator.model.estate import TAG_HANDLE, TAG_ROTATION, Estate, PrincipalRecord, StoredSecret
-from rotator.model.rotation import Action, Phase, PlanItem, Reason
+from rotator.model.rotation import Action, HeldCause, Phase, PlanItem, Reason
 from rotator.rotation.consumers import Target, consumer_of
 from rotator.rotation.due import current_credential, due_at, reasons_of
 from rotator.rotation.naming import mark_of, marker_of, name_of, rotation_of
@@ -43,7 +43,13 @@ class Planner:
     def target(self, record: RotationRecord) -> Target:
         """Return what the groups of a rotation are moved to."""
         mark = record.mark if record.handle else ""
-        return Target(principal=record.principal, mark=mark, secret_name=record.secret_name, vault=self.vault)
+        return Target(
+            principal=record.principal,
+            mark=mark,
+            secret_name=record.secret_name,
+            vault=self.vault,
+            known_as=record.known_as,
+        )
 
 
 class _One:
@@ -66,7 +72,7 @@ class _One:
         if record is not None and record.phase is Phase.SOAKING and any_live(record.old, self._known, self._now):
             return self._beside_old(record, reasons)
         late = self._carried_on(record) if record is not None and record.phase is Phase.SOAKING else None
-        if late is not None and late.waves and not _BY_TIME & set(reasons):
+        if late is not None and _to_do(late) and not _BY_TIME & set(reasons):
             return late
         if not reasons or not sees_secrets_of(self._estate, self._principal):
             return None
@@ -81,15 +87,22 @@ class _One:
         if not groups and (not sees_consumers(self._estate) or self._known is None):
             # Whose groups could not be seen cannot be verified; whose principal is gone needs nothing any more.
             return None
-        item = self._decided((Reason.UNFINISHED,), self._plan.target(record), record.rotation, record.old, record.slot)
-        item = replace(item, replaces=record.replaces)
-        leases = self._traits.overlap is Overlap.LEASES
-        # A lease does not wait for a person: the others' run out within hours. So it goes on, behind the group that failed.
-        if record.phase is Phase.HELD and not self._plan.force and not item.held and not leases:
+        why = Reason.REVOKED if record.revoke else Reason.ROLLED_BACK if record.known_as else Reason.UNFINISHED
+        item = self._decided((why,), self._plan.target(record), record.rotation, record.old, record.slot)
+        item = replace(item, replaces=record.replaces, revoke=record.revoke)
+        if record.revoke:
+            # Its groups have no working secret: nothing is gained by trying it on one of them first.
+            item = replace(item, waves=tuple(filter(None, (tuple(group for wave in item.waves for group in wave),))))
+        # A lease does not wait for a person: the others' run out within hours. So it goes on, behind the group that failed. Nor
+        # does what follows a revocation.
+        waits = self._traits.overlap is not Overlap.LEASES and not record.revoke
+        if record.phase is Phase.HELD and waits and not self._plan.force and not item.held:
+            promoted = self._stored is not None and self._stored.tags.get(TAG_HANDLE) == record.handle
             return replace(
                 item,
                 held=record.held or "held by an earlier run",
-                advice=f"Mend the cause, then take it up again: rotator rotate --only '{self._principal.id}' --force",
+                cause=HeldCause.UNHEALTHY_GROUP if promoted else HeldCause.VERIFICATION,
+                advice=f"Mend the cause, then: rotator resume '{self._principal.id}'. rotator status shows what else helps.",
             )
         return item
 
@@ -101,15 +114,17 @@ class _One:
             item = self._anew(reasons)
             return self._worth_while(replace(item, old=tuple(dict.fromkeys((*item.old, *record.old)))))
         late = self._carried_on(record)
-        if late is not None and late.waves:
+        if late is not None and _to_do(late):
             return late
-        if not due or late is None:
-            return None
         names = ", ".join(group.name for group in waiting_for(self._estate, self._plan.target(record)))
+        if not due or late is None or not names:
+            # Where no group keeps the old secret alive, its soak ends by itself, and the slot is free then.
+            return None
         return replace(
             late,
             reasons=reasons,
-            held=f"it is due, but both passwords are in use: the old one is still stored in {names or 'its soak'}",
+            held=f"it is due, but both passwords are in use: the old one is still stored in {names}",
+            cause=HeldCause.NO_FREE_SLOT,
             advice="Start or redeploy these groups so that they can be moved, or delete them, before the new password ends too.",
         )
 
@@ -161,13 +176,15 @@ class _One:
         self, reasons: tuple[Reason, ...], target: Target, rotation: str, old: tuple[str, ...], slot: str | None
     ) -> PlanItem:
         """Write the item down; `slot` is None where a free one must be found."""
-        held, advice = obstacle(self._estate, self._plan.names, self._principal, target.secret_name, self._traits, self._rules)
+        held, advice, cause = obstacle(
+            self._estate, self._plan.names, self._principal, target.secret_name, self._traits, self._rules
+        )
         if slot is None and self._traits.overlap is Overlap.TWO_SLOTS and not held and self._known is not None:
             told = self._rules.slots.get(self._principal.id, "")
             try:
                 slot = free_slot(self._principal.id, self._known.credentials or (), self._current, told, self._now)
             except Held as error:
-                held, advice = error.message, error.advice
+                held, advice, cause = error.message, error.advice, HeldCause.NO_FREE_SLOT
         groups = self._estate.consumers.get(self._principal, ())
         consumers = tuple(consumer_of(group, target, self._estate, self._traits, self._rules) for group in groups)
         moving = [one.group for one in consumers if one.action in {Action.REDEPLOY, Action.RESTART}]
@@ -186,6 +203,7 @@ class _One:
             replaces=_in_slot(self._known, slot or ""),
             held=held,
             advice=advice,
+            cause=cause,
         )
 
     def _worth_while(self, item: PlanItem) -> PlanItem | None:
@@ -202,8 +220,14 @@ class _One:
         return replace(
             item,
             held=f"none of its groups can be moved: {stuck[0].group.name}: {stuck[0].why}",
+            cause=HeldCause.GROUPS,
             advice=f"Put what is missing into the vault: {', '.join(stuck[0].missing)}" if stuck[0].missing else stuck[0].why,
         )
+
+
+def _to_do(item: PlanItem) -> bool:
+    """Whether a group can be moved now, or told what it stores."""
+    return bool(item.waves or item.marked)
 
 
 def _in_slot(known: PrincipalRecord | None, slot: str) -> str:

@@ -33,6 +33,8 @@ TAG_HELD = "rotator-held"
 TAG_USERNAME = "rotator-username"
 TAG_WRITER = "rotator-writer"
 _PROMOTED = (TAG_PRINCIPAL, TAG_RESOURCE, TAG_HANDLE, TAG_USERNAME, TAG_ISSUED, TAG_SLOT, TAG_OLD)
+TAG_REVOKE = "rotator-revoke"
+TAG_KNOWN_AS = "rotator-known-as"
 _TAG_LIMIT = 512
 
 
@@ -42,6 +44,8 @@ class RotationRecord:
 
     `replaces` is what the slot held when it was announced that it will be filled; `issued_at` is then the announcement's instant.
     `writer` is the installation that wrote the record, `touched_at` when it last did.
+    `revoke` are handles that a person wants ended now. `known_as` is there for a roll-back only: the tag of the groups that
+    never left the secret which it returns to.
     """
 
     rotation: str
@@ -61,6 +65,9 @@ class RotationRecord:
     held: str = ""
     writer: str = ""
     touched_at: datetime | None = None
+    held_at: datetime | None = None
+    revoke: tuple[str, ...] = ()
+    known_as: str = ""
 
     @property
     def staged_name(self) -> str:
@@ -74,8 +81,8 @@ class RotationRecord:
 
     def tags(self) -> dict[str, str]:
         """Write the record; empty parts are left out. Raises Held when there are more old secrets than a tag can name."""
-        old = " ".join(self.old)
-        if len(old) > _TAG_LIMIT:
+        old, revoke = " ".join(self.old), " ".join(self.revoke)
+        if max(len(old), len(revoke)) > _TAG_LIMIT:
             raise Held(
                 f"{self.principal.id}: its {len(self.old)} old secrets are too many to keep track of",
                 advice="Start, redeploy or delete the groups that still store them; rotator plan names these.",
@@ -91,11 +98,16 @@ class RotationRecord:
             TAG_ISSUED: write_instant(self.issued_at),
             TAG_REPLACES: self.replaces,
             TAG_OLD: old,
-            TAG_CUTOVER: write_instant(self.cutover_at),
-            TAG_SOAK_UNTIL: write_instant(self.soak_until),
-            TAG_HELD: self.held[:_TAG_LIMIT],
+            TAG_REVOKE: revoke,
+            TAG_KNOWN_AS: self.known_as,
             TAG_WRITER: f"{self.writer} {write_instant(self.touched_at)}" if self.writer else "",
         }
+        # A version may have 15 tags, so each says only what its phase needs.
+        if self.phase is Phase.HELD:
+            written[TAG_HELD] = f"{write_instant(self.held_at)} {self.held}".strip()[:_TAG_LIMIT]
+        else:
+            written[TAG_CUTOVER] = write_instant(self.cutover_at)
+            written[TAG_SOAK_UNTIL] = write_instant(self.soak_until)
         return {name: value for name, value in written.items() if value}
 
 
@@ -128,6 +140,7 @@ def promoted_tags(record: RotationRecord) -> dict[str, str]:
 
 def _read(stored: StoredSecret, tags: Mapping[str, str], version: str = "") -> RotationRecord | None:
     writer, _, touched = tags.get(TAG_WRITER, "").partition(" ")
+    held_at, held = _read_held(tags.get(TAG_HELD, ""))
     try:
         return RotationRecord(
             rotation=tags[TAG_ROTATION],
@@ -144,7 +157,10 @@ def _read(stored: StoredSecret, tags: Mapping[str, str], version: str = "") -> R
             old=tuple(tags.get(TAG_OLD, "").split()),
             cutover_at=read_instant(tags, TAG_CUTOVER),
             soak_until=read_instant(tags, TAG_SOAK_UNTIL),
-            held=tags.get(TAG_HELD, ""),
+            held=held,
+            held_at=held_at,
+            revoke=tuple(tags.get(TAG_REVOKE, "").split()),
+            known_as=tags.get(TAG_KNOWN_AS, ""),
             writer=writer,
             touched_at=datetime.fromisoformat(touched) if touched else None,
         )
@@ -156,6 +172,15 @@ def _read(stored: StoredSecret, tags: Mapping[str, str], version: str = "") -> R
 def _principal(tags: Mapping[str, str]) -> Principal:
     named = Principal.parse(tags[TAG_PRINCIPAL])
     return Principal(kind=named.kind, registry=named.registry, name=named.name, resource_id=tags.get(TAG_RESOURCE, ""))
+
+
+def _read_held(text: str) -> tuple[datetime | None, str]:
+    """Take the instant off a reason; those of earlier versions have none."""
+    first, _, rest = text.partition(" ")
+    try:
+        return (datetime.fromisoformat(first), rest) if first.endswith("Z") else (None, text)
+    except ValueError:
+        return None, text
 
 
 def write_instant(at: datetime | None) -> str:

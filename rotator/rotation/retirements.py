@@ -40,6 +40,7 @@ def retirements_of(
             held=held,
             pulls=tuple(_pulls(estate, target(record), cutover_at - rules.drain_window)),
             seen_at=estate.observed_at,
+            revoked=record.revoke if set(record.revoke) <= set(record.old) else (),
         )
 
 

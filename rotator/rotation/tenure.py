@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from rotator.model.errors import Held, RotatorError
 from rotator.model.estate import StoredSecret
-from rotator.model.rotation import PlanItem
+from rotator.model.rotation import Phase, PlanItem
 from rotator.rotation.context import Context
 from rotator.rotation.planner import OPEN
 from rotator.rotation.record import RotationRecord
@@ -86,6 +86,9 @@ def guard(context: Context, record: RotationRecord) -> RotationRecord:
         raise Held(f"{record.principal.id}: another rotation, {latest.rotation}, has begun since; nothing was changed")
     if _of_another(context, latest):
         raise _busy(latest)
+    if latest.phase is Phase.HELD and record.phase is not Phase.HELD and latest.handle == record.handle:
+        # A person is giving it up, while a journal or another run carries it on.
+        raise Held(f"{record.principal.id}: it was held meanwhile: {latest.held}")
     return latest
 
 

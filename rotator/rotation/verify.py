@@ -72,7 +72,7 @@ def promote(context: Context, item: PlanItem, record: RotationRecord) -> Rotatio
         return current
 
     version = looking(context, write).version
-    promoted = replace(record, phase=_promoted_phase(record, item))
+    promoted = replace(record, phase=_promoted_phase(record, item), held="", held_at=None)
     promoted = context.save(promoted, enabled=False)
     where = Where(handle=record.handle, secret=record.secret_name, version=version)
     context.tell(item.rotation, item.principal, "promote", f"{record.secret_name} now holds {record.handle}", where=where)

@@ -18,11 +18,12 @@ from rotator.model.arm import ArmId
 from rotator.model.errors import CutoverFailed, Held, RotatorError, VerificationFailed
 from rotator.model.rotation import Action, PlanItem, Result, Retirement, RotationOutcome
 from rotator.ports import Json, Steps
-from rotator.rotation import cutover, finish, issue, verify
+from rotator.rotation import cutover, finish, issue, revoke, verify
 from rotator.rotation.context import Context
-from rotator.rotation.cutover import FAILED, LEFT, Move
+from rotator.rotation.cutover import FAILED, LEFT, MARKED, Move
 from rotator.rotation.record import RotationRecord
 from rotator.rotation.steps import place_of
+from rotator.rotation.tenure import guard
 
 T = TypeVar("T")
 
@@ -47,9 +48,16 @@ def carry_out(steps: Steps, context: Context, item: PlanItem) -> RotationOutcome
     if item.held:
         return _ended(context, outcome, Result.HELD, item.held, Held.code)
     try:
+        if item.revoke:
+            # Before there is a successor: a leaked secret that still works is worse than groups that cannot start.
+            _step(steps, "revoke", _TEXTS, lambda: revoke.end(context, item.principal, item.rotation, item.revoke))
         record = _step(steps, "issue", _RECORD, lambda: issue.issue(context, item))
+        if item.revoke:
+            _step(steps, "revoke the rest", _TEXTS, lambda: revoke.end_all(context, item.principal, item.rotation, item.revoke))
         missing = _verified(steps, context, item, record)
         record = _step(steps, "promote", _RECORD, lambda: verify.promote(context, item, record))
+        if item.revoke:
+            _step(steps, "forget", _TEXTS, lambda: revoke.forget(context, item.secret_name, item.revoke))
         return _moved(steps, context, item, record, missing, outcome)
     except (VerificationFailed, Held) as error:
         context.tell(item.rotation, item.principal, "rotation", error=error)
@@ -73,6 +81,9 @@ def finish_off(context: Context, retirement: Retirement) -> RotationOutcome:
         ended_at=context.clock.now(),
     )
     try:
+        if retirement.revoked:
+            revoke.end_old(context, retirement)
+            return _ended(context, outcome, Result.SUCCESS, f"revoked {' '.join(retirement.revoked)}")
         ending = finish.retire(context, retirement)
         if not ending.ended:
             return _ended(context, outcome, Result.SOAKING, ending.detail)
@@ -99,7 +110,11 @@ def _moved(
     steps: Steps, context: Context, item: PlanItem, record: RotationRecord, missing: Sequence[str], outcome: RotationOutcome
 ) -> RotationOutcome:
     moves: list[Move] = []
-    for number, wave in enumerate(item.waves, start=1):
+    # Groups that only need a tag come last: one that turns out to need more is moved behind the canary.
+    for number, wave in enumerate((*item.waves, *filter(None, (item.marked,))), start=1):
+        if number > 1:
+            # A person may have decided meanwhile that the groups go elsewhere: back, or on from a revoked secret.
+            guard(context, record)
         errands = cutover.errands_of(item, record, wave, missing)
         done = _MOVES.validate_python(steps.each(f"cutover {number}", errands, partial(cutover.run_errand, context)))
         moves.extend(done)
@@ -114,8 +129,17 @@ def _moved(
         why = f"{len(refused)} of {len(moves)} groups could not be moved: {refused[0].detail}"
         return _ended(context, outcome, result, why, refused[0].code)
     if record.soak_until is None:
-        return _ended(context, outcome, Result.SUCCESS, "the new credential is in use")
+        return _ended(context, outcome, Result.SUCCESS, f"{_done(item, record)} is in use")
+    if item.revoke or record.known_as:
+        until = f"{record.soak_until:%Y-%m-%d %H:%M} UTC"
+        return _ended(context, outcome, Result.SOAKING, f"{_done(item, record)} is in use; what it replaced lives until {until}")
     return _ended(context, outcome, Result.SOAKING, f"the old secret lives until {record.soak_until:%Y-%m-%d %H:%M} UTC")
+
+
+def _done(item: PlanItem, record: RotationRecord) -> str:
+    if item.revoke:
+        return f"revoked {' '.join(item.revoke)}; the new credential"
+    return f"rolled back; {record.handle}" if record.known_as else "the new credential"
 
 
 def _stopped(
@@ -141,7 +165,7 @@ def _with_moves(outcome: RotationOutcome, item: PlanItem, moves: Sequence[Move])
     waiting = [one.group for one in item.consumers if one.action is Action.HOLD or (one.action is Action.LEAVE and one.missing)]
     return replace(
         outcome,
-        redeployed=tuple(ArmId(one.group) for one in moves if one.result != LEFT),
+        redeployed=tuple(ArmId(one.group) for one in moves if one.result not in {LEFT, MARKED}),
         left=(*waiting, *(ArmId(one.group) for one in moves if one.result == LEFT)),
     )
 

@@ -16,7 +16,7 @@ from rotator.model.credential import Credential, Principal, PrincipalKind
 from rotator.model.estate import STAGED_SUFFIX, TAG_HANDLE, Estate, StoredSecret
 from rotator.model.group import Absent, Binding, Inline, ManagedIdentity, VaultReference
 from rotator.model.policy import Audit, Finding, Severity, Verdict
-from rotator.model.rotation import Plan, PlanItem
+from rotator.model.rotation import HeldCause, Plan, PlanItem
 from rotator.model.usage import Drain
 
 PER_CREDENTIAL = ("credential_id", "kind", "registry")
@@ -150,7 +150,7 @@ def _conditions(facts: Iterable[_Facts], picture: Picture) -> Iterator[GaugeMetr
         info.add_metric((*one.labels, one.stored.name if one.stored else "", where), 1)
     for retirement in picture.plan.retirements:
         revocation.add_metric((retirement.principal.id,), retirement.soak_until.timestamp())
-    yield from (condition, info, revocation, *_drains(picture.plan))
+    yield from (condition, info, revocation, *_drains(picture.plan), *_held(facts, picture.plan))
 
 
 def _drains(plan: Plan) -> Iterator[GaugeMetricFamily]:
@@ -172,6 +172,25 @@ def _drains(plan: Plan) -> Iterator[GaugeMetricFamily]:
         if one.usage.drain is Drain.IN_USE and one.usage.last_seen_at is not None:
             used.add_metric((one.principal.id,), one.usage.last_seen_at.timestamp())
     yield from (drain, used)
+
+
+def _held(facts: Iterable[_Facts], plan: Plan) -> Iterator[GaugeMetricFamily]:
+    """Yield one series for each thing that waits for a person, with its reason from a closed set; nothing for all others."""
+    held = _gauge("rotation_held", "1 while a rotation waits for a person; reason is a closed set.", (*PER_CREDENTIAL, "reason"))
+    since = _gauge("rotation_held_since_timestamp_seconds", "When a rotation that waits for a person was held.")
+    at = {one.principal: one.since for one in plan.situations if one.why}
+    for one in facts:
+        if one.item is None or not one.item.held:
+            continue
+        held.add_metric((*one.labels, (one.item.cause or HeldCause.CHANGED).value), 1)
+        began_at = at.get(one.principal)
+        if began_at is not None:
+            since.add_metric(one.labels, began_at.timestamp())
+    for retirement in plan.retirements:
+        if retirement.held:
+            principal = retirement.principal
+            held.add_metric((principal.id, principal.kind.value, principal.registry, HeldCause.UNREAD.value), 1)
+    yield from (held, since)
 
 
 def _orphans(picture: Picture) -> GaugeMetricFamily:

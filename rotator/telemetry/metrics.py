@@ -33,7 +33,7 @@ from rotator.telemetry.estate import Picture, complete_subscriptions, families
 from rotator.telemetry.waiting import Waiting
 
 ROTATABLE = (PrincipalKind.ACR_TOKEN, PrincipalKind.ACR_ADMIN, PrincipalKind.ENTRA_APP, PrincipalKind.ECR)
-TRIGGERS = ("due", "requested", "unfinished", "retirement")
+TRIGGERS = ("due", "requested", "unfinished", "retirement", "revocation", "roll-back")
 MODES = ("audit", "rotate")
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -251,8 +251,14 @@ class Metrics:
 def _trigger(rotation: str, plan: Plan | None) -> str:
     item = next((one for one in plan.items if one.rotation == rotation), None) if plan else None
     if item is None:
+        if plan and any(one.revoked and one.rotation == rotation for one in plan.retirements):
+            return "revocation"
         ending = {one.rotation for one in plan.retirements} | {one.marker for one in plan.orphans} if plan else set()
         return "retirement" if rotation in ending else "unfinished"
+    if Reason.REVOKED in item.reasons:
+        return "revocation"
+    if Reason.ROLLED_BACK in item.reasons:
+        return "roll-back"
     if Reason.REQUESTED in item.reasons:
         return "requested"
     return "unfinished" if Reason.UNFINISHED in item.reasons else "due"

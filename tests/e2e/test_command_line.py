@@ -12,19 +12,8 @@ from tests.e2e.conftest import Demonstration, Served, Shell, free_port
 from tests.e2e.desk import Desk, run
 
 VERBS = (
-    "demo",
-    "audit",
-    "plan",
-    "rotate",
-    "run",
-    "serve",
-    "status",
-    "history",
-    "evidence",
-    "config",
-    "sandbox",
-    "completion",
-    "version",
+    *("demo", "audit", "plan", "rotate", "run", "serve", "status", "resume", "roll-back", "abandon", "revoke"),
+    *("history", "evidence", "config", "sandbox", "completion", "version"),
 )
 CLOCK_TIMES = tuple("012")  # a line of progress begins with one, and is as long as it is
 GUID = "5f0c7a1e-0000-4000-8000-000000000001"
@@ -53,7 +42,10 @@ def test_every_verb_explains_itself(folder: Path, verb: str) -> None:
     assert run(verb, "--help").status == 0
 
 
-@pytest.mark.parametrize("verb", ["audit", "plan", "rotate", "run", "status", "history", "demo", "version"])
+@pytest.mark.parametrize(
+    "verb",
+    ["audit", "plan", "rotate", "run", "status", "resume", "roll-back", "abandon", "revoke", "history", "demo", "version"],
+)
 def test_what_the_readme_says_of_options(folder: Path, verb: str) -> None:
     """All verbs about an estate take --config; all but `serve` take --json."""
     told = run(verb, "--help").out
