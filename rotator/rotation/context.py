@@ -1,6 +1,6 @@
 """What the phases reach the world through."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -145,6 +145,16 @@ class Context:
 def annotate(context: Context, name: str, version: str, tags: dict[str, str], *, enabled: bool | None = None) -> StoredSecret:
     """Replace a version's tags; a lost answer is repeated, because the same tags twice are the same tags."""
     return looking(context, lambda: context.vault.annotate(name, version, tags=tags, enabled=enabled))
+
+
+def switch_off(context: Context, name: str, handles: Collection[str]) -> Iterator[StoredSecret]:
+    """Disable the versions of a secret that hold one of the handles, so that nobody deploys what has ended; yields each."""
+    # Bounded, in case a switch that was turned off is still shown as on.
+    for _ in range(2 * len(handles)):
+        stored = context.version_of(name, handles)
+        if stored is None:
+            return
+        yield annotate(context, name, stored.version, dict(stored.tags), enabled=False)
 
 
 def looking(context: Context, work: Callable[[], T]) -> T:

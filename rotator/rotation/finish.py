@@ -8,8 +8,8 @@ from rotator.model.credential import Credential, Handle, Overlap, RetireMode
 from rotator.model.errors import Held, NotFound
 from rotator.model.estate import STAGED_SUFFIX, TAG_HANDLE
 from rotator.model.rotation import Phase, PlanItem, Retirement
-from rotator.model.usage import Drain, DrainRule, Usage
-from rotator.rotation.context import Context, Where, annotate, looking
+from rotator.model.usage import Drain, Usage
+from rotator.rotation.context import Context, Where, looking, switch_off
 from rotator.rotation.drain import Decision, decide, limit_of, usage_of, window_of
 from rotator.rotation.record import RotationRecord, read_record
 from rotator.rotation.tenure import guard
@@ -124,7 +124,7 @@ def _drained(context: Context, retirement: Retirement, listed: Sequence[Credenti
         raise Held(
             f"kept: the old secret {', '.join(retirement.old)} was not shown to be out of use by {limit:%Y-%m-%d %H:%M} UTC:"
             f" {usage.detail}. Stop its callers, or end it all the same: "
-            f"ROTATOR_ROTATION__DRAIN={DrainRule.REPORT} rotator rotate --only '{retirement.principal.id}'",
+            f"rotator revoke '{retirement.principal.id}' --handle '{retirement.old[0]}'",
         )
     kept = f"kept: {usage.detail}; asked again at the next run"
     if usage.drain is Drain.IN_USE:
@@ -144,14 +144,9 @@ def _listed(context: Context, retirement: Retirement) -> Sequence[Credential]:
 
 def close(context: Context, retirement: Retirement) -> None:
     """Record that the rotation is over, and switch off the vault's versions of the ended secrets."""
-    # Bounded, in case a switch that was turned off is still shown as on.
-    for _ in range(2 * len(retirement.old)):
-        before = context.version_of(retirement.secret_name, retirement.old)
-        if before is None:
-            break
-        annotate(context, retirement.secret_name, before.version, dict(before.tags), enabled=False)
-        where = Where(handle=before.tags.get(TAG_HANDLE, ""), secret=before.name, version=before.version)
-        off = f"switched off the version of {before.name} that holds it"
+    for ended in switch_off(context, retirement.secret_name, retirement.old):
+        where = Where(handle=ended.tags.get(TAG_HANDLE, ""), secret=ended.name, version=ended.version)
+        off = f"switched off the version of {ended.name} that holds it"
         context.tell(retirement.rotation, retirement.principal, "disable", off, where=where)
     staged = context.record(retirement.secret_name + STAGED_SUFFIX)
     if staged is not None and staged.rotation == retirement.rotation:

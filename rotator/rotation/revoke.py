@@ -4,7 +4,7 @@ The intent stands in the vault before the first effect, as the announcement of a
 under way. Whoever comes next ends what is named there once more (gone is done) and carries on.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -13,7 +13,7 @@ from rotator.model.errors import Held, NotFound
 from rotator.model.estate import STAGED_SUFFIX
 from rotator.model.rotation import Phase, Retirement
 from rotator.rotation.abandon import made_unseen
-from rotator.rotation.context import Context, annotate, looking
+from rotator.rotation.context import Context, looking, switch_off
 from rotator.rotation.issue import announce
 from rotator.rotation.naming import marker_of
 from rotator.rotation.record import RotationRecord
@@ -107,17 +107,7 @@ def end_old(context: Context, retirement: Retirement) -> None:
 
 def forget(context: Context, secret_name: str, handles: Sequence[str]) -> tuple[str, ...]:
     """Switch off the vault's versions of ended secrets, so that nobody deploys one; returns those versions."""
-    return tuple(_switched_off(context, secret_name, handles))
-
-
-def _switched_off(context: Context, secret_name: str, handles: Sequence[str]) -> Iterator[str]:
-    # Bounded, in case a switch that was turned off is still shown as on.
-    for _ in range(2 * len(handles)):
-        before = context.version_of(secret_name, handles)
-        if before is None:
-            return
-        annotate(context, secret_name, before.version, dict(before.tags), enabled=False)
-        yield before.version
+    return tuple(one.version for one in switch_off(context, secret_name, handles))
 
 
 def _listed(context: Context, principal: Principal) -> tuple[str, ...]:

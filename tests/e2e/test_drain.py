@@ -1,6 +1,7 @@
 """Somebody outside still uses an old secret: it is kept, named with the caller's address, and then a person decides."""
 
 import json
+import re
 import ssl
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -115,7 +116,7 @@ def test_an_outside_user_keeps_the_old_secret_alive_until_it_stops(soaking: Rota
     assert soaking.unharmed()
 
 
-def test_after_the_limit_a_person_decides_and_can_end_it(soaking: Rotated, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_the_limit_a_person_decides_and_can_end_it(soaking: Rotated) -> None:
     desk = soaking.desk
     desk.configure(rotation={"drain_limit": "1d"})
     soaking.use()
@@ -130,12 +131,22 @@ def test_after_the_limit_a_person_decides_and_can_end_it(soaking: Rotated, monke
         assert "Stop its callers, or end it all the same" in held.words
         assert soaking.use(), "held means kept"
 
-    monkeypatch.setenv("ROTATOR_ROTATION__DRAIN", "report")
+    advised = re.search(r"rotator (revoke) '(\S+)' (--handle) '(\S+)'", held.words)
+    assert advised is not None, held.words
+    ended = desk.run(*advised.groups(), "--yes")
+    assert ended.status == 0, ended.words
+    assert not soaking.use()
+    assert soaking.unharmed()
+
+
+def test_who_only_wants_the_log_reported_ends_it_all_the_same(soaking: Rotated) -> None:
+    soaking.desk.configure(rotation={"drain": "report"})
+    soaking.use()
+    soaking.later(2 * HOUR)
     ended = soaking.run()
     assert ended.status == 0, ended.words
     assert "ended although it may be in use" in ended.words
     assert not soaking.use()
-    assert soaking.unharmed()
 
 
 def test_the_journal_is_not_needed_to_know_that_it_is_kept(soaking: Rotated) -> None:
