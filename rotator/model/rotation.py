@@ -113,7 +113,7 @@ class Retirement:
     `registries` are the hosts whose log can tell whether the old secret is idle; `waiting_for` the groups that may still
     store it. `pulls` are those of the groups that store the new one, as they were read at `seen_at`. `usage` is what the log said
     when it was last asked, for people; it is asked again before anything ends. `revoked` are old handles that a person wants
-    ended now, whoever still stores them.
+    ended now, whoever still stores them; `decided` says that a person gave them up, and waits for no log.
     """
 
     rotation: str
@@ -130,6 +130,7 @@ class Retirement:
     seen_at: datetime | None = None
     usage: Usage | None = None
     revoked: tuple[str, ...] = ()
+    decided: bool = False
 
     def due(self, now: datetime) -> bool:
         """Whether the soak is over and no group may still store an old secret, or one was revoked."""

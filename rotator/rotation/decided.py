@@ -5,7 +5,7 @@ run, and the same verb again, finds it there.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from rotator.model.errors import Held
@@ -105,7 +105,7 @@ def _given_up(context: Context, plan: Plan, before: Situation) -> tuple[Rotation
         raise Held(f"{situation.principal.id}: {refused}", advice="rotator status shows where it stands.")
     retirement = next((one for one in plan.retirements if one.rotation == before.rotation), None)
     if retirement is not None:
-        return (finish_off(context, retirement),)
+        return (finish_off(context, replace(retirement, decided=True)),)
     detail = abandon.abandon(context, situation)
     return (_outcome(context, before.rotation, before, Result.SUCCESS, detail),)
 

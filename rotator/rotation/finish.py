@@ -117,7 +117,7 @@ def _drained(context: Context, retirement: Retirement, listed: Sequence[Credenti
     usage = look_at_use(context, retirement)
     alive = [known[text] for text in retirement.old if text in known and not known[text].expired(now)]
     decision = decide(retirement, usage, alive, context.rules, now)
-    if decision is Decision.END:
+    if retirement.decided or decision is Decision.END:
         return Ending(ended=True, detail=f"{DRAINED[usage.drain]}: {usage.detail}")
     limit = limit_of(retirement, context.rules)
     if decision is Decision.HOLD:

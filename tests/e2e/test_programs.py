@@ -121,7 +121,7 @@ def test_bash_completes_verbs_options_and_values(programs: Programs, tmp_path: P
     installed = tmp_path / "rotator"
     installed.write_text(f"#!/bin/sh\nexec {sys.executable} -c 'from rotator.cli.app import main; main()' \"$@\"\n")
     installed.chmod(0o755)
-    asked = ("rotator a", "rotator config ''", "rotator audit --fail-on c", "rotator rotate --me")
+    asked = ("rotator au", "rotator config ''", "rotator audit --fail-on c", "rotator rotate --me")
     script = f"PATH={tmp_path}:$PATH\n{_COMPLETING}" + "".join(f"try {one}\n" for one in asked)
     ended = subprocess.run([bash, "--norc", "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert ended.stdout.splitlines() == ["audit", "check schema", "critical", "--metrics-file"], ended.stderr
