@@ -17,6 +17,7 @@ from azure.core.pipeline import PipelineRequest, PipelineResponse
 from azure.core.pipeline.policies import SansIOHTTPPolicy
 from azure.core.rest import HttpRequest, HttpResponse
 from azure.mgmt.containerinstance import ContainerInstanceManagementClient
+from azure.mgmt.containerinstance.models import ContainerGroup
 
 from rotator.azure.groupversion import API_VERSION as API_VERSION  # noqa: PLC0414 - also named from here
 from rotator.azure.writeonly import Object
@@ -85,7 +86,7 @@ class GroupClient:
         listing = self._client(subscription).container_groups.list()
         thing = f"subscription {subscription}"
         for model in paged(self._clock, listing, api=SERVICE, operation="list", needs=READ, thing=thing):
-            yield model.as_dict()
+            yield document_of(model)
 
     def get(self, group: ArmId) -> Object:
         """Return one group with its instance view; NotFound when it is gone.
@@ -195,3 +196,12 @@ def _seen(response: Any) -> Poll:  # noqa: ANN401 - azure-core has two response 
         headers={name.lower(): value for name, value in response.headers.items()},
         body=body if isinstance(body, dict) else {},
     )
+
+
+def document_of(model: ContainerGroup | Object) -> Object:
+    """Return a listed group as the dictionary that it is.
+
+    It may be one already: the SDK gives up on a type that it cannot resolve, without a word, and a thread that comes in while
+    another is still importing the SDK was once given what was on the wire.
+    """
+    return model if isinstance(model, dict) else model.as_dict()
