@@ -285,14 +285,8 @@ class _Everyone:
 
 
 def _end_orphan(context: Context, handle: Handle) -> RotationOutcome | None:
-    outcome = RotationOutcome(
-        rotation=handle.marker,
-        principal=handle.principal,
-        result=Result.SUCCESS,
-        started_at=context.clock.now(),
-        ended_at=context.clock.now(),
-        detail=f"ended {handle.id}, a secret that nobody owned",
-    )
+    ended = f"ended {handle.id}, a secret that nobody owned"
+    outcome = RotationOutcome.at(context.clock.now(), handle.marker, handle.principal, detail=ended)
     try:
         if not end_orphan(context, handle):
             return None
@@ -310,13 +304,4 @@ def _work_of(plan: Plan, clock: Clock) -> str:
 
 
 def _held(item: PlanItem, clock: Clock) -> RotationOutcome:
-    now = clock.now()
-    return RotationOutcome(
-        rotation=item.rotation,
-        principal=item.principal,
-        result=Result.HELD,
-        started_at=now,
-        ended_at=now,
-        detail=item.held,
-        code=Held.code,
-    )
+    return RotationOutcome.at(clock.now(), item.rotation, item.principal, Result.HELD, item.held, Held.code)

@@ -9,7 +9,7 @@ import typer
 from rotator.cli.exits import Exit
 from rotator.cli.options import Level
 from rotator.model.errors import Held
-from rotator.model.rotation import Result, RotationOutcome, Verb
+from rotator.model.rotation import RotationOutcome, Verb
 
 if TYPE_CHECKING:
     from rotator.application import Application
@@ -23,10 +23,8 @@ Which = Annotated[
         metavar="PRINCIPAL", help="The credential: its id, a glob that fits exactly one, or the name of its rotation (rot-...)."
     ),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
 
-_UNDONE = {Result.FAILED, Result.HELD, Result.ROLLED_BACK}
 _NOTHING = {
     Verb.RESUME: "No rotation of {} is held or unfinished; there is nothing to resume.",
     Verb.ABANDON: "No rotation of {} is under way; there is nothing to give up.",
@@ -76,14 +74,13 @@ def decided(verb: Verb, which: str, config: Path | None, level: Level, *, yes: b
 
 
 def shown_while(
-    application: "Application", act: "Callable[[Observer | None], Sequence[RotationOutcome]]", estate: "Estate", *, quiet: bool
+    act: "Callable[[Observer | None], Sequence[RotationOutcome]]", estate: "Estate", *, quiet: bool
 ) -> tuple[RotationOutcome, ...]:
     """Do something with its progress shown, unless `quiet`."""
     from rotator.cli import output, tables
     from rotator.cli.progress import RotationProgress
     from rotator.cli.steps import interruptible
 
-    del application
     if quiet:
         with interruptible():
             return tuple(act(None))
@@ -93,7 +90,7 @@ def shown_while(
 
 def exit_of(outcomes: Sequence[RotationOutcome], *, unread: bool) -> NoReturn:
     """Exit as what came of it demands."""
-    undone = any(one.result in _UNDONE for one in outcomes)
+    undone = any(one.result.undone for one in outcomes)
     raise typer.Exit(Exit.UNDONE if undone else Exit.INCOMPLETE if unread else Exit.CLEAN)
 
 
@@ -103,7 +100,7 @@ def _carried_out(
     def act(progress: "Observer | None") -> Sequence[RotationOutcome]:
         return application.decide(verb, situation, estate, progress)
 
-    return shown_while(application, act, estate, quiet=quiet)
+    return shown_while(act, estate, quiet=quiet)
 
 
 def _nothing(verb: Verb, principal: str, *, as_json: bool) -> NoReturn:

@@ -48,3 +48,4 @@ Only = Annotated[
     typer.Option("--only", help="Only these credentials: an id such as acr-token:demo.azurecr.io/pull, or a glob. Repeatable."),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Rotate what --only names even though it is not due.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]

@@ -2,8 +2,8 @@
 
 from typing import NoReturn
 
-from rotator.cli.deciding import DryRun, Which, Yes, decided
-from rotator.cli.options import Config, Json, Level, LogLevel
+from rotator.cli.deciding import DryRun, Which, decided
+from rotator.cli.options import Config, Json, Level, LogLevel, Yes
 from rotator.model.rotation import Verb
 
 

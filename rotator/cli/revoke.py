@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rotator.cli.confirm import confirm
-from rotator.cli.deciding import DryRun, Which, Yes, exit_of, shown_while
+from rotator.cli.deciding import DryRun, Which, exit_of, shown_while
 from rotator.cli.exits import Exit
-from rotator.cli.options import Config, Json, Level, LogLevel
+from rotator.cli.options import Config, Json, Level, LogLevel, Yes
 
 if TYPE_CHECKING:
     from rotator.model.rotation import RotationOutcome
@@ -62,7 +62,7 @@ def revoke(
                 def act(progress: "Observer | None") -> "Sequence[RotationOutcome]":
                     return application.revoke(wanted, progress)
 
-                outcomes = shown_while(application, act, estate, quiet=as_json)
+                outcomes = shown_while(act, estate, quiet=as_json)
     if as_json:
         output.write_json({"revocation": found, "outcomes": outcomes, "unread": estate.unread})
     elif found is None:

@@ -7,7 +7,7 @@ import typer
 
 from rotator.cli.confirm import confirm
 from rotator.cli.exits import Exit
-from rotator.cli.options import Config, Force, Json, Level, LogLevel, MetricsFile, Only
+from rotator.cli.options import Config, Force, Json, Level, LogLevel, MetricsFile, Only, Yes
 from rotator.model.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ PlanFile = Annotated[
     Path | None,
     typer.Argument(metavar="[PLAN]", help="A plan saved with `rotator plan --save`; refused when the estate has changed."),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Stay until the old credentials have soaked, and end them.")]
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
 
+from rotator.clients.observed import LOOKS
 from rotator.model.errors import Held
 from rotator.ports import Clock
 
@@ -25,10 +26,10 @@ def not_after(at: datetime | None) -> Iterator[None]:
         _not_after.reset(token)
 
 
-def check_deadline(clock: Clock) -> None:
-    """Raise Held when it is too late to send the request at hand; nothing was sent then."""
+def check_deadline(clock: Clock, method: str) -> None:
+    """Raise Held when it is too late to send the request at hand; nothing was sent then. A look is never too late."""
     at = _not_after.get()
-    if at is not None and clock.now() > at:
+    if at is not None and method.upper() not in LOOKS and clock.now() > at:
         raise Held(
             f"it is too late to send this: what it rests on was known until {at:%Y-%m-%d %H:%M:%S} UTC; nothing was sent",
             advice="Run it again: it looks anew first. If this happens often, the machine stands still for minutes at a time.",

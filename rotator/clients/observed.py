@@ -40,7 +40,7 @@ def naming(service: str, operation: str) -> Iterator[None]:
 # The first that an answer has is the service's own name for the request; then a name that goes through several services' logs.
 _IDS = ("x-ms-request-id", "request-id", "x-amzn-requestid", "x-request-id")
 _CORRELATIONS = ("x-ms-correlation-request-id", "x-ms-client-request-id", "client-request-id")
-_LOOKS = frozenset({"GET", "HEAD", "OPTIONS"})
+LOOKS = frozenset({"GET", "HEAD", "OPTIONS"})
 # A challenge, nothing there, and a request to slow down: each part of an ordinary look, and nothing happened.
 _ORDINARY = frozenset({"401", "404", "429"})
 # Requests that are sent as POST and change nothing: sign-ins, and questions to a log.
@@ -63,7 +63,7 @@ class RequestTrail:
     def leave(self, method: str, code: str, sent: Mapping[str, str], answered: Mapping[str, str] | None) -> None:
         """Remember a request, if it matters, under the names in force."""
         service, operation = _current.get()
-        looked = method.upper() in _LOOKS or operation in _QUESTIONS
+        looked = method.upper() in LOOKS or operation in _QUESTIONS
         if code in _ORDINARY or code == UNSENT or (looked and (not code.isdigit() or int(code) < 400)):
             return
         answer = answered or {}

@@ -38,7 +38,7 @@ class ClockedTransport(RequestsTransport):  # type: ignore[misc]  # exported unt
         session.trust_env = False
         # One session serves many hosts and callers: nothing that one answer sets may ride along on another's request.
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        session.mount("https://", _ResolvingAdapter(network))
+        session.mount("https://", _ResolvingAdapter(network, clock))
         # Plain HTTP is for the managed identity endpoints of Azure, which are inside the host.
         session.mount("http://", HTTPAdapter(max_retries=_NO_RETRIES))
         super().__init__(
@@ -53,8 +53,6 @@ class ClockedTransport(RequestsTransport):  # type: ignore[misc]  # exported unt
 
     def send(self, request: HttpRequest, **kwargs: object) -> object:
         """Send a request; ServiceRequestError means that nothing was sent, ServiceResponseError that it may have been."""
-        if getattr(request, "method", "") != "GET":
-            check_deadline(self._clock)
         watch = Stopwatch(self._observe)
         try:
             response = super().send(request, **kwargs)
@@ -81,13 +79,13 @@ class ClockedTransport(RequestsTransport):  # type: ignore[misc]  # exported unt
 class _ResolvingAdapter(HTTPAdapter):
     """Opens connections where the network says; the pools stay keyed by the real host."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, clock: Clock) -> None:
         super().__init__(pool_maxsize=_CONNECTIONS, max_retries=_NO_RETRIES)
-        pool = type("ResolvingPool", (HTTPSConnectionPool,), {"ConnectionCls": _connection_to(network)})
+        pool = type("ResolvingPool", (HTTPSConnectionPool,), {"ConnectionCls": _connection_to(network, clock)})
         self.poolmanager.pool_classes_by_scheme = {"https": pool}
 
 
-def _connection_to(network: Network) -> type[HTTPSConnection]:
+def _connection_to(network: Network, clock: Clock) -> type[HTTPSConnection]:
     class ResolvingConnection(HTTPSConnection):
         def _new_conn(self) -> socket:
             address = network.address_of(self.host)
@@ -103,6 +101,7 @@ def _connection_to(network: Network) -> type[HTTPSConnection]:
         def putrequest(self, method: str, url: str, skip_host: bool = False, skip_accept_encoding: bool = False) -> None:  # noqa: FBT001, FBT002 - http.client's own signature
             # The pool has connected by now, and nothing of the request has been written.
             network.fence(method)
+            check_deadline(clock, method)
             super().putrequest(method, url, skip_host=skip_host, skip_accept_encoding=skip_accept_encoding)
 
         def connect(self) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Self
 
 from rotator.model.arm import ArmId
 from rotator.model.credential import Handle, Principal
@@ -249,6 +250,11 @@ class Result(StrEnum):
     FAILED = "failed"
     SKIPPED = "skipped"
 
+    @property
+    def undone(self) -> bool:
+        """Whether something that was due could not be done, or waits for a person."""
+        return self in {Result.FAILED, Result.HELD, Result.ROLLED_BACK}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RotationEvent:
@@ -286,3 +292,10 @@ class RotationOutcome:
     left: tuple[ArmId, ...] = ()
     detail: str = ""
     code: str = ""
+
+    @classmethod
+    def at(
+        cls, now: datetime, rotation: str, principal: Principal, result: Result = Result.SUCCESS, detail: str = "", code: str = ""
+    ) -> Self:
+        """Return an outcome that began and ended at one instant."""
+        return cls(rotation=rotation, principal=principal, result=result, started_at=now, ended_at=now, detail=detail, code=code)

@@ -39,7 +39,7 @@ def consumer_of(group: ContainerGroup, target: Target, estate: Estate, traits: T
 
     A stopped group, or one whose job has run to its end, is left: putting it again would start it, or run the job twice.
     """
-    bindings = _bound(group, target.principal)
+    bindings = bound_to(group, target.principal)
     registries = tuple(sorted({one.registry for one in bindings}))
     images = tuple(sorted({str(image) for one in bindings for image in one.images}))
     inline = any(isinstance(one.source, Inline) for one in bindings)
@@ -95,13 +95,14 @@ def _never_left(group: ContainerGroup, registries: Sequence[str], target: Target
 
 def keeps_old(group: ContainerGroup, target: Target) -> bool:
     """Whether the group is not shown to use the target's secret, so that the one before it must live on."""
-    bindings = _bound(group, target.principal)
+    bindings = bound_to(group, target.principal)
     inline = [one.registry for one in bindings if isinstance(one.source, Inline)]
     astray = any(isinstance(one.source, VaultReference) and not target.is_read_by(one.source) for one in bindings)
     return astray or bool(inline and not (moved(group, inline, target.mark) or moved(group, inline, target.known_as)))
 
 
-def _bound(group: ContainerGroup, principal: Principal) -> tuple[Binding, ...]:
+def bound_to(group: ContainerGroup, principal: Principal) -> tuple[Binding, ...]:
+    """Return the group's registry entries that authenticate as the principal."""
     return tuple(one for one in group.bindings if one.principal == principal)
 
 

@@ -24,8 +24,6 @@ from rotator.rotation.tenure import keep
 _HEALTH_PAUSE = timedelta(seconds=10)
 _TRANSITION_PAUSE = timedelta(seconds=15)
 _TRANSITION_TRIES = 20
-# Pulls are timed by Azure's clock and updates by ours.
-_CLOCKS_APART = timedelta(seconds=10)
 
 MOVED, MARKED, LEFT, FAILED = "moved", "marked", "left", "failed"
 
@@ -110,7 +108,7 @@ def move(context: Context, item: PlanItem, record: RotationRecord, consumer: Con
                 where = Where(handle=record.handle, secret=record.secret_name, version=version)
                 context.tell(item.rotation, item.principal, _deed(consumer).value, group=consumer.group, where=where)
             # Also when an earlier try moved it: that one may have died before it saw that the group is not well.
-            _await_health(context, record, consumer.group, since - _CLOCKS_APART)
+            _await_health(context, record, consumer.group, since - marking.CLOCKS_APART)
             context.tell(
                 item.rotation, item.principal, "health", "healthy", group=consumer.group, where=Where(handle=record.handle)
             )

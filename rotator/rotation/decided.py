@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from rotator.model.credential import Principal
 from rotator.model.errors import Held
 from rotator.model.rotation import Plan, PlanItem, Result, RotationOutcome, Situation, Verb
 from rotator.rotation import abandon, revoke, rollback
@@ -52,7 +53,11 @@ class Work:
         items = [item for item in plan.items if item.rotation == rotation]
         run = f"{context.clock.now():%Y%m%dT%H%M%S%fZ}"
         done = self.journal.rotate([item for item in items if not item.held], run)
-        held = tuple(_outcome(context, item.rotation, item, Result.HELD, item.held, Held.code) for item in items if item.held)
+        held = tuple(
+            RotationOutcome.at(context.clock.now(), item.rotation, item.principal, Result.HELD, item.held, Held.code)
+            for item in items
+            if item.held
+        )
         return (*done, *self.noted(*held))
 
 
@@ -91,7 +96,7 @@ def revoked(
     if noted is None:
         name = marker_of(revocation.principal, ("revoked", *revocation.handles))
         detail = f"revoked {' '.join(revocation.handles)}, which the vault does not give out"
-        return (*resumed, *work.noted(_outcome(context, name, revocation, Result.SUCCESS, detail))), plan
+        return (*resumed, *work.noted(_done(context, name, revocation.principal, detail))), plan
     ended = tuple(finish_off(context, one) for one in plan.retirements if one.revoked and one.rotation == noted.rotation)
     return (*resumed, *work.noted(*ended), *work.rest(plan, noted.rotation)), plan
 
@@ -99,7 +104,7 @@ def revoked(
 def _given_up(context: Context, plan: Plan, before: Situation) -> tuple[RotationOutcome, ...]:
     situation = next((one for one in plan.situations if one.rotation == before.rotation), None)
     if situation is None:
-        return (_outcome(context, before.rotation, before, Result.SUCCESS, "it is over already"),)
+        return (_done(context, before.rotation, before.principal, "it is over already"),)
     refused = situation.choice(Verb.ABANDON).refused
     if refused:
         raise Held(f"{situation.principal.id}: {refused}", advice="rotator status shows where it stands.")
@@ -107,19 +112,8 @@ def _given_up(context: Context, plan: Plan, before: Situation) -> tuple[Rotation
     if retirement is not None:
         return (finish_off(context, replace(retirement, decided=True)),)
     detail = abandon.abandon(context, situation)
-    return (_outcome(context, before.rotation, before, Result.SUCCESS, detail),)
+    return (_done(context, before.rotation, before.principal, detail),)
 
 
-def _outcome(
-    context: Context, rotation: str, about: PlanItem | Situation | Revocation, result: Result, detail: str, code: str = ""
-) -> RotationOutcome:
-    now = context.clock.now()
-    return RotationOutcome(
-        rotation=rotation,
-        principal=about.principal,
-        result=result,
-        started_at=now,
-        ended_at=now,
-        detail=detail,
-        code=code,
-    )
+def _done(context: Context, rotation: str, principal: Principal, detail: str) -> RotationOutcome:
+    return RotationOutcome.at(context.clock.now(), rotation, principal, detail=detail)

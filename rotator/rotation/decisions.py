@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from rotator.model.credential import Overlap, Principal, PrincipalKind, Traits
+from rotator.model.credential import Credential, Overlap, Principal, PrincipalKind, Traits
 from rotator.model.estate import TAG_HANDLE, Estate
 from rotator.model.rotation import Choice, LiveSecret, Phase, PlanItem, Situation, Verb
-from rotator.rotation.consumers import Target, moved
+from rotator.rotation.consumers import Target, bound_to, moved
 from rotator.rotation.record import RotationRecord
 from rotator.rotation.retirements import waiting_for
 from rotator.rotation.sight import sees_consumers, sees_secrets_of, sees_vault
@@ -60,9 +60,7 @@ class _Case:
 
     @property
     def live(self) -> frozenset[str]:
-        known = self.estate.records.get(self.principal)
-        listed = known.credentials or () if known else ()
-        return frozenset(one.handle.id for one in listed if not one.expired(self.estate.observed_at))
+        return frozenset(one.handle.id for one in _listed(self.estate, self.principal))
 
 
 def situations_of(
@@ -84,16 +82,14 @@ def situations_of(
 
 def images_of(estate: Estate, principal: Principal) -> tuple[str, ...]:
     """Return every image that groups pull with the principal's credential."""
-    bindings = (one for group in estate.consumers.get(principal, ()) for one in group.bindings if one.principal == principal)
+    bindings = (one for group in estate.consumers.get(principal, ()) for one in bound_to(group, principal))
     return tuple(sorted({str(image) for one in bindings for image in one.images}))
 
 
 def _under_way(estate: Estate, planner: Planning, record: RotationRecord, item: PlanItem | None) -> Situation:
     target = planner.target(record)
     groups = estate.consumers.get(record.principal, ())
-    bound = {
-        group.id: tuple(sorted({one.registry for one in group.bindings if one.principal == record.principal})) for group in groups
-    }
+    bound = {group.id: tuple(sorted({one.registry for one in bound_to(group, record.principal)})) for group in groups}
     on_new = tuple(group.id for group in groups if moved(group, bound[group.id], target.mark))
     stored = estate.secrets_of.get(record.principal.id)
     case = _Case(
@@ -162,13 +158,17 @@ def _phase(case: _Case) -> str:
     return "held; the vault gives out the new secret" if case.used else "held; nothing uses the new secret yet"
 
 
-def _live(estate: Estate, principal: Principal, record: RotationRecord | None) -> tuple[LiveSecret, ...]:
+def _listed(estate: Estate, principal: Principal) -> tuple[Credential, ...]:
+    """Return the living secrets that the registry lists."""
     known = estate.records.get(principal)
     listed = known.credentials or () if known else ()
+    return tuple(one for one in listed if not one.expired(estate.observed_at))
+
+
+def _live(estate: Estate, principal: Principal, record: RotationRecord | None) -> tuple[LiveSecret, ...]:
     return tuple(
         LiveSecret(handle=one.handle.id, role=_role(one.handle.id, record), issued_at=one.issued_at, expires_at=one.expires_at)
-        for one in listed
-        if not one.expired(estate.observed_at)
+        for one in _listed(estate, principal)
     )
 
 

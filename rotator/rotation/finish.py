@@ -11,6 +11,7 @@ from rotator.model.rotation import Phase, PlanItem, Retirement
 from rotator.model.usage import Drain, Usage
 from rotator.rotation.context import Context, Where, looking, switch_off
 from rotator.rotation.drain import Decision, decide, limit_of, usage_of, window_of
+from rotator.rotation.naming import handle_of
 from rotator.rotation.record import RotationRecord, read_record
 from rotator.rotation.tenure import guard
 
@@ -90,7 +91,7 @@ def retire(context: Context, retirement: Retirement) -> Ending:
     for text in retirement.old if ending.ended else ():
         if text == retirement.handle:
             continue
-        handle = Handle(principal=retirement.principal, id=text, slot=_slot_of(text))
+        handle = handle_of(retirement.principal, text)
         looking(context, lambda one=handle: driver.retire(one))  # type: ignore[misc]  # a default argument binds it now
         ended = f"ended {text}; {ending.detail}"
         context.tell(
@@ -166,8 +167,3 @@ def end_orphan(context: Context, handle: Handle) -> bool:
         handle.marker, handle.principal, "retire", f"ended {handle.id}, which no rotation owned", where=Where(handle=handle.id)
     )
     return True
-
-
-def _slot_of(handle: str) -> str:
-    slot, at, _ = handle.partition("@")
-    return slot if at else ""

@@ -9,7 +9,8 @@ from rotator.rotation.context import Context, looking
 from rotator.rotation.naming import mark_of
 from rotator.rotation.record import RotationRecord
 
-_CLOCKS_APART = timedelta(seconds=10)
+CLOCKS_APART = timedelta(seconds=10)
+"""Pulls are timed by Azure's clock and updates by ours."""
 
 
 def known_as(before: StoredSecret, rotation: str) -> str:
@@ -37,7 +38,7 @@ def never_left(context: Context, record: RotationRecord, consumer: Consumer, gro
     bad = context.version_of(record.secret_name, record.old)
     if bad is None or bad.created_at is None:
         return False
-    health = context.platform.health(group.id, bad.created_at - _CLOCKS_APART)
+    health = context.platform.health(group.id, bad.created_at - CLOCKS_APART)
     return not health.healthy and not health.settled
 
 

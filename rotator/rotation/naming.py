@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 
-from rotator.model.credential import Principal
+from rotator.model.credential import Handle, Principal
 from rotator.model.estate import STAGED_SUFFIX, TAG_PRINCIPAL, StoredSecret
 from rotator.rotation.rules import Rules
 
@@ -54,6 +54,12 @@ def stranger_in(principal: Principal, name: str, stored: Mapping[str, StoredSecr
         if found is not None and owner != principal.id and (owner or not ours):
             return found.name
     return ""
+
+
+def handle_of(principal: Principal, text: str) -> Handle:
+    """Return the handle that a text names, with its slot where it has one: `slot@instant`."""
+    slot, at, _ = text.partition("@")
+    return Handle(principal=principal, id=text, slot=slot if at else "")
 
 
 def _digest(text: str, length: int) -> str:

@@ -9,7 +9,7 @@ from rotator.model.estate import TAG_HANDLE, TAG_ROTATION, Estate, PrincipalReco
 from rotator.model.group import GROUP_TAG_PREFIX
 from rotator.model.rotation import Phase, Retirement
 from rotator.model.usage import Pull
-from rotator.rotation.consumers import Target, keeps_old
+from rotator.rotation.consumers import Target, bound_to, keeps_old
 from rotator.rotation.naming import mark_of, rotation_of
 from rotator.rotation.record import RotationRecord
 from rotator.rotation.rules import Rules
@@ -46,13 +46,13 @@ def retirements_of(
 
 def _registries(estate: Estate, principal: Principal) -> tuple[str, ...]:
     groups = estate.consumers.get(principal, ())
-    return tuple(sorted({one.registry for group in groups for one in group.bindings if one.principal == principal}))
+    return tuple(sorted({one.registry for group in groups for one in bound_to(group, principal)}))
 
 
 def _pulls(estate: Estate, target: Target, since: datetime) -> Iterator[Pull]:
     """Yield what is known of the pulls with the target's secret: those of groups that are shown to use it."""
     for group in (*estate.consumers.get(target.principal, ()), *estate.bystanders):
-        registries = {one.registry for one in group.bindings if one.principal == target.principal}
+        registries = {one.registry for one in bound_to(group, target.principal)}
         if not keeps_old(group, target):
             yield from (one for one in group.pulls if one.registry in registries and one.last_at >= since)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from rotator.model.arm import ArmId
-from rotator.model.credential import Credential, Handle, Overlap, Principal, Traits
+from rotator.model.credential import Credential, Overlap, Principal, Traits
 from rotator.model.errors import Held
 from rotator.model.estate import TAG_HANDLE, TAG_ROTATION, Estate
 from rotator.model.group import GROUP_TAG_PREFIX, ContainerGroup
@@ -189,9 +189,3 @@ def _slot(listed: Sequence[Credential], chosen: Sequence[str], in_use: str) -> s
     empty = [slot for slot in SLOTS if slot not in live]
     left = sorted((slot for slot in SLOTS if live.get(slot) in chosen), key=lambda slot: live[slot] != in_use)
     return next(iter((*empty, *left)), "")
-
-
-def handle_of(principal: Principal, text: str) -> Handle:
-    """Return the handle that a text names, with its slot where it has one."""
-    slot, at, _ = text.partition("@")
-    return Handle(principal=principal, id=text, slot=slot if at else "")

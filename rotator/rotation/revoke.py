@@ -15,9 +15,9 @@ from rotator.model.rotation import Phase, Retirement
 from rotator.rotation.abandon import made_unseen
 from rotator.rotation.context import Context, looking, switch_off
 from rotator.rotation.issue import announce
-from rotator.rotation.naming import marker_of
+from rotator.rotation.naming import handle_of, marker_of
 from rotator.rotation.record import RotationRecord
-from rotator.rotation.revocation import Revocation, handle_of
+from rotator.rotation.revocation import Revocation
 
 
 def begin(context: Context, revocation: Revocation) -> RotationRecord | None:
@@ -72,25 +72,28 @@ def end(context: Context, principal: Principal, rotation: str, handles: Sequence
     Of a token's passwords the last one waits until the other slot is filled: ending it means sending the list of those that
     stay, and nobody says what an empty list does.
     """
-    driver = context.driver(principal)
+    two_slots = context.driver(principal).traits.overlap is Overlap.TWO_SLOTS
     ended = []
     for text in handles:
-        if driver.traits.overlap is Overlap.TWO_SLOTS and not set(_listed(context, principal)) - {text}:
+        if two_slots and not set(_listed(context, principal)) - {text}:
             continue
-        looking(context, partial(driver.retire, handle_of(principal, text)))
-        context.tell(rotation, principal, "revoke", f"ended {text}")
+        _end_one(context, principal, rotation, text)
         ended.append(text)
     return tuple(ended)
 
 
 def end_all(context: Context, principal: Principal, rotation: str, handles: Sequence[str]) -> tuple[str, ...]:
     """End what `end` had to leave, now that there is a successor. Already gone counts as done."""
-    driver = context.driver(principal)
-    left = [text for text in handles if text in _listed(context, principal)]
+    listed = _listed(context, principal)
+    left = tuple(text for text in handles if text in listed)
     for text in left:
-        looking(context, partial(driver.retire, handle_of(principal, text)))
-        context.tell(rotation, principal, "revoke", f"ended {text}")
-    return tuple(left)
+        _end_one(context, principal, rotation, text)
+    return left
+
+
+def _end_one(context: Context, principal: Principal, rotation: str, text: str) -> None:
+    looking(context, partial(context.driver(principal).retire, handle_of(principal, text)))
+    context.tell(rotation, principal, "revoke", f"ended {text}")
 
 
 def end_old(context: Context, retirement: Retirement) -> None:

@@ -12,10 +12,11 @@ from rotator.model.estate import STAGED_SUFFIX, TAG_HANDLE, StoredSecret
 from rotator.model.image import ImageReference
 from rotator.model.rotation import Phase, Situation
 from rotator.model.secret import Secret
-from rotator.rotation.context import Context, looking
+from rotator.rotation.context import Context
+from rotator.rotation.issue import stage
 from rotator.rotation.marking import known_as
 from rotator.rotation.naming import marker_of
-from rotator.rotation.record import TAG_USERNAME, RotationRecord, read_record
+from rotator.rotation.record import TAG_USERNAME, RotationRecord
 from rotator.rotation.tenure import SETTLE
 from rotator.rotation.verify import pull_all
 
@@ -47,16 +48,13 @@ def begin(context: Context, situation: Situation, images: Sequence[str]) -> Rota
         phase=Phase.STAGED,
         secret_name=record.secret_name,
         slot=credential.handle.slot,
-        handle=credential.handle.id,
-        username=credential.username,
-        issued_at=credential.issued_at,
-        expires_at=credential.expires_at,
         old=(record.handle, *(one for one in record.old if one != credential.handle.id)),
         known_as=known_as(before, record.rotation),
     )
-    _stage(context, back, secret)
-    context.tell(back.rotation, back.principal, "stage", f"going back from {record.handle} to {back.handle}")
-    return back
+    # Else it could carry the second of the version before it, and a later look take that one for the newer.
+    context.clock.sleep(SETTLE)
+    context.tell(back.rotation, back.principal, "roll-back", f"going back from {record.handle} to {credential.handle.id}")
+    return stage(context, back, credential, secret)
 
 
 def _live(context: Context, record: RotationRecord, before: StoredSecret) -> Credential:
@@ -86,16 +84,3 @@ def _try(context: Context, credential: Credential, secret: Secret, images: Seque
         raise Held(f"the old secret does not work any more, so nothing is put back: {error.message}") from None
     if wanted and len(missing) == len(wanted):
         raise Held(f"{credential.handle.principal.id}: none of its images exists any more, so nothing proves the old secret")
-
-
-def _stage(context: Context, back: RotationRecord, secret: Secret) -> None:
-    def write() -> StoredSecret:
-        present = context.vault.look(back.staged_name)
-        found = read_record(present) if present is not None else None
-        if present is not None and found is not None and (found.rotation, found.handle) == (back.rotation, back.handle):
-            return present
-        tags = context.signed(back).tags()
-        return context.vault.write(back.staged_name, secret, tags=tags, expires_at=back.expires_at)
-
-    context.clock.sleep(SETTLE)
-    looking(context, write)

@@ -37,13 +37,7 @@ def carry_out(steps: Steps, context: Context, item: PlanItem) -> RotationOutcome
 
     A failure leaves the old secret alive and every group on a credential that works, and says so in the outcome.
     """
-    outcome = RotationOutcome(
-        rotation=item.rotation,
-        principal=item.principal,
-        result=Result.SUCCESS,
-        started_at=context.clock.now(),
-        ended_at=context.clock.now(),
-    )
+    outcome = RotationOutcome.at(context.clock.now(), item.rotation, item.principal)
     context.trail.taken()  # what this thread asked for an earlier rotation is no part of this one
     if item.held:
         return _ended(context, outcome, Result.HELD, item.held, Held.code)
@@ -73,13 +67,7 @@ def finish_off(context: Context, retirement: Retirement) -> RotationOutcome:
     It needs no journal: both steps are harmless twice, and what was cut off is found in the vault's tags by the next run, which
     also looks again whether a group has come that stores an old secret. A journal would not.
     """
-    outcome = RotationOutcome(
-        rotation=retirement.rotation,
-        principal=retirement.principal,
-        result=Result.SUCCESS,
-        started_at=context.clock.now(),
-        ended_at=context.clock.now(),
-    )
+    outcome = RotationOutcome.at(context.clock.now(), retirement.rotation, retirement.principal)
     try:
         if retirement.revoked:
             revoke.end_old(context, retirement)

@@ -14,8 +14,6 @@ from rotator.ports import Observer
 
 log = structlog.get_logger(__name__)
 
-_UNDONE = {Result.FAILED, Result.HELD, Result.ROLLED_BACK}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
@@ -29,7 +27,7 @@ class Run:
     @property
     def undone(self) -> bool:
         """Whether something that was due could not be done, or waits for a person."""
-        return any(one.result in _UNDONE for one in self.outcomes)
+        return any(one.result.undone for one in self.outcomes)
 
 
 def look(application: Application) -> Run:
@@ -61,7 +59,7 @@ def carry_out(application: Application, run: Run, progress: Observer | None = No
     ended_at = application.clock.now()
     done = Run(estate=run.estate, audit=run.audit, plan=run.plan, outcomes=outcomes)
     application.metrics.record_run("rotate", {"rotate": ended_at - began_at}, ended_at, succeeded=not done.undone)
-    log.info("rotated", outcomes=len(outcomes), undone=sum(1 for one in outcomes if one.result in _UNDONE))
+    log.info("rotated", outcomes=len(outcomes), undone=sum(1 for one in outcomes if one.result.undone))
     if not outcomes:
         return done
     after = look(application)

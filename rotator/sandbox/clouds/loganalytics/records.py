@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from rotator.sandbox.clouds.loganalytics.kql import Table
-from rotator.sandbox.clouds.loganalytics.kql.values import Row, Type, Value
+from rotator.sandbox.clouds.loganalytics.kql.values import Row, Value
+from rotator.sandbox.clouds.loganalytics.schemas import SCHEMAS
 
 if TYPE_CHECKING:
     from rotator.sandbox.world import World
@@ -16,113 +17,6 @@ LATENCY = (180.0, 600.0)
 
 _ACR_SUFFIXES = (".azurecr.io", ".azurecr.cn", ".azurecr.us")
 
-_REGISTRY: dict[str, Type] = {
-    "TenantId": "string",
-    "TimeGenerated": "datetime",
-    "OperationName": "string",
-    "Category": "string",
-    "CorrelationId": "string",
-    "LoginServer": "string",
-    "Identity": "string",
-    "CallerIpAddress": "string",
-    "DurationMs": "string",
-    "Region": "string",
-    "ResultType": "string",
-    "ResultDescription": "string",
-    "UserAgent": "string",
-    "SourceSystem": "string",
-}
-_LAST: dict[str, Type] = {"Type": "string", "_ResourceId": "string", "_SubscriptionId": "string"}
-
-SCHEMAS: dict[str, dict[str, Type]] = {
-    "ContainerRegistryLoginEvents": {**_REGISTRY, "JwtId": "string", **_LAST},
-    "ContainerRegistryRepositoryEvents": {
-        **_REGISTRY,
-        "Repository": "string",
-        "Tag": "string",
-        "Digest": "string",
-        "MediaType": "string",
-        "ArtifactType": "string",
-        "Size": "long",
-        "UserTenantId": "string",
-        **_LAST,
-    },
-    "AADServicePrincipalSignInLogs": {
-        "TenantId": "string",
-        "TimeGenerated": "datetime",
-        "AppId": "string",
-        "AuthenticationContextClassReferences": "string",
-        "AuthenticationProcessingDetails": "string",
-        "Category": "string",
-        "ConditionalAccessPolicies": "string",
-        "ConditionalAccessStatus": "string",
-        "CorrelationId": "string",
-        "DurationMs": "long",
-        "FederatedCredentialId": "string",
-        "Id": "string",
-        "Identity": "string",
-        "IPAddress": "string",
-        "Level": "string",
-        "Location": "string",
-        "LocationDetails": "string",
-        "OperationName": "string",
-        "OperationVersion": "string",
-        "ResourceDisplayName": "string",
-        "ResourceGroup": "string",
-        "ResourceIdentity": "string",
-        "ResourceServicePrincipalId": "string",
-        "ResultDescription": "string",
-        "ResultSignature": "string",
-        "ResultType": "string",
-        "ServicePrincipalCredentialKeyId": "string",
-        "ServicePrincipalCredentialThumbprint": "string",
-        "ServicePrincipalId": "string",
-        "ServicePrincipalName": "string",
-        "UniqueTokenIdentifier": "string",
-        "SourceSystem": "string",
-        "Type": "string",
-    },
-    "ContainerInstanceLog_CL": {
-        "TenantId": "string",
-        "TimeGenerated": "datetime",
-        "Computer": "string",
-        "ContainerGroup_s": "string",
-        "ContainerID_s": "string",
-        "ContainerImage_s": "string",
-        "Location_s": "string",
-        "Message": "string",
-        "OSType_s": "string",
-        "RawData": "string",
-        "ResourceGroup": "string",
-        "Source_s": "string",
-        "SubscriptionId": "string",
-        "SourceSystem": "string",
-        **_LAST,
-    },
-    "ContainerEvent_CL": {
-        "TenantId": "string",
-        "TimeGenerated": "datetime",
-        "Computer": "string",
-        "ContainerGroup_s": "string",
-        "ContainerGroupInstanceId_g": "string",
-        "ContainerName_s": "string",
-        "Count_d": "real",
-        "FirstTimestamp_t": "datetime",
-        "Location_s": "string",
-        "Message": "string",
-        "OSType_s": "string",
-        "RawData": "string",
-        "Reason_s": "string",
-        "ResourceGroup": "string",
-        "SubscriptionId": "string",
-        "SourceSystem": "string",
-        **_LAST,
-    },
-}
-"""The columns of each table, in order. A table without rows exists all the same: querying it is no error.
-
-Only the sign-ins' is missing in a workspace that the tenant sends none to. (Guessed; it is how a query for it fails.)
-"""
 _SIGN_INS = "AADServicePrincipalSignInLogs"
 
 
