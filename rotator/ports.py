@@ -30,6 +30,14 @@ class Clock(Protocol):
         ...
 
 
+class PrincipalReader(Protocol):
+    """Lists the secrets of one principal, for kinds whose service has no list of everybody."""
+
+    def inspect(self, principal: Principal) -> tuple[Credential, ...]:
+        """Return what the service lists for the principal. NotFound when it has none; ConfigError when nobody may ask it."""
+        ...
+
+
 class RegistryDriver(Protocol):
     """One kind of credential: how to look at, make, try and end its secrets. Calls name the handle, never the configuration."""
 

@@ -32,7 +32,8 @@ from rotator.clients.logs import Logs
 from rotator.clients.network import Network, unfenced
 from rotator.clients.observed import TRAIL
 from rotator.clients.pulls import PullProbe
-from rotator.drivers import Dependencies, build_drivers
+from rotator.clients.rest import Rest
+from rotator.drivers import Dependencies, build_drivers, readers_of
 from rotator.history.anchor import VaultAnchor
 from rotator.history.evidence import EvidenceLog, EvidenceSettings
 from rotator.history.record import History
@@ -106,7 +107,10 @@ def build(settings: Settings, observers: Sequence[Observer] = (), verb: str = ""
             endpoint_url=settings.aws.endpoint_url,
             ca_file=settings.network.ca_file,
         ),
+        secret_of=vault.read,
+        reach=lambda root, api: Rest(root, api, network, clock, metrics.request),
     )
+    drivers = build_drivers(dependencies)
     history = History(_history_url(settings), clock)
     evidence = EvidenceLog(
         history.engine,
@@ -118,7 +122,7 @@ def build(settings: Settings, observers: Sequence[Observer] = (), verb: str = ""
     )
     context = Context(
         clock=clock,
-        drivers=build_drivers(dependencies),
+        drivers=drivers,
         vault=vault,
         platform=platform,
         values=values,
@@ -150,6 +154,7 @@ def build(settings: Settings, observers: Sequence[Observer] = (), verb: str = ""
             directory=directory,
             vault=vault,
             values=values,
+            principals=readers_of(drivers),
         ),
         rulebook=lambda: rulebook(settings),
         context=context,

@@ -108,7 +108,8 @@ def why_unlisted(estate: Estate, sight: Sight, principal: Principal) -> str | No
             unread = sight.any_reason("registries")
             return unread or f"no subscription in scope has a registry with the login server {principal.registry}"
         return sight.reason("tokens", registry.id.text)
-    return f"{principal.registry} offers no list that this principal could be looked up in"
+    unread = sight.reason("principals", principal.id)
+    return unread or f"{principal.registry} offers no list that this principal could be looked up in"
 
 
 def _in_vault(estate: Estate, sight: Sight, binding: Binding) -> tuple[bool | None, str | None]:

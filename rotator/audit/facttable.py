@@ -77,7 +77,10 @@ FACTS: Mapping[Subject, tuple[Fact, ...]] = {
         Fact("identity_attached", _B, "the identity that the entry names is attached to the group; true when it names none"),
         Fact("principal", _T, "whom the entry authenticates as, for example acr-token:demo.azurecr.io/pull; empty when nobody"),
         Fact(
-            "principal_kind", _T, "acr-token, acr-admin, acr-refresh-token, entra-app, ecr, docker-hub, ghcr, gitlab, quay, other"
+            "principal_kind",
+            _T,
+            "acr-token, acr-admin, acr-refresh-token, entra-app, ecr, docker-hub, docker-hub-org, ghcr, gitlab, "
+            "gitlab-deploy-token, quay, quay-pair, other",
         ),
         Fact("principal_exists", _B, "its service knows the principal; absent when that could not be looked up"),
         Fact(

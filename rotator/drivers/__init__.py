@@ -11,12 +11,23 @@ from rotator.clients.arm import Arm
 from rotator.clients.aws import EcrLogins
 from rotator.clients.graph import Graph
 from rotator.clients.pulls import PullProbe
+from rotator.clients.rest import Reach, Rest
 from rotator.drivers.acr_token import AcrToken
 from rotator.drivers.ecr import EcrLease
 from rotator.drivers.entra_app import EntraApp
 from rotator.model.arm import ArmId
 from rotator.model.credential import PrincipalKind
-from rotator.ports import Clock, Directory, DriverTable, RegistryDriver
+from rotator.model.errors import ConfigError
+from rotator.model.secret import Secret
+from rotator.ports import Clock, Directory, DriverTable, PrincipalReader, RegistryDriver
+
+
+def _no_vault(name: str) -> Secret:
+    raise ConfigError(f"the vault's secret {name} is needed, and no vault is configured")
+
+
+def _no_network(root: str, api: str) -> Rest:
+    raise ConfigError(f"{api} at {root} is needed, and no network is configured")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +35,7 @@ class Dependencies:
     """What drivers are built from. `logins` is None when AWS is not configured.
 
     `registry_id` finds an Azure registry by its login server, for principals read from a tag without their resource.
+    `secret_of` reads a vault secret by its name: what other parties' services are asked with; `reach` makes their clients.
     """
 
     clock: Clock
@@ -33,6 +45,8 @@ class Dependencies:
     pulls: PullProbe
     logins: EcrLogins | None = None
     registry_id: Callable[[str], ArmId | None] = lambda _server: None
+    secret_of: Callable[[str], Secret] = _no_vault
+    reach: Reach = _no_network
 
 
 Build = Callable[[Dependencies], RegistryDriver]
@@ -44,6 +58,15 @@ DRIVERS: Mapping[PrincipalKind, Build] = MappingProxyType(
         PrincipalKind.ECR: lambda needs: EcrLease(needs.logins, needs.pulls, needs.clock),
     }
 )
+
+
+# Of these the inventory learns otherwise: Azure lists all tokens and applications, and Amazon lists no logins.
+LISTED_ELSEWHERE = frozenset({PrincipalKind.ACR_TOKEN, PrincipalKind.ENTRA_APP, PrincipalKind.ECR})
+
+
+def readers_of(drivers: DriverTable) -> Mapping[PrincipalKind, PrincipalReader]:
+    """Return the drivers that an inventory must ask about each principal."""
+    return {kind: driver for kind, driver in drivers.items() if kind not in LISTED_ELSEWHERE}
 
 
 def build_drivers(needs: Dependencies) -> DriverTable:

@@ -15,6 +15,8 @@ REFRESH_TOKEN_USER = "00000000-0000-0000-0000-000000000000"  # noqa: S105 - a us
 ENTRA = "entra"
 
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+# GitLab names a deploy token so unless it is given a name of its own (docs.gitlab.com/user/project/deploy_tokens).
+_DEPLOY_TOKEN = re.compile(r"gitlab\+deploy-token-\d+")
 _ECR = re.compile(r"\d{12}\.dkr\.ecr(-fips)?\.[a-z0-9-]+\.amazonaws\.com(\.cn)?")
 
 
@@ -79,7 +81,7 @@ def _elsewhere(host: str, user: str, hosts: KnownHosts) -> Principal | None:
     elif host == "ghcr.io":
         kind = PrincipalKind.GHCR
     elif host in _normal(("registry.gitlab.com", *hosts.gitlab)):
-        kind = PrincipalKind.GITLAB
+        kind = PrincipalKind.GITLAB_DEPLOY_TOKEN if _DEPLOY_TOKEN.fullmatch(user) else PrincipalKind.GITLAB
     elif host in _normal(("quay.io", *hosts.quay)):
         kind = PrincipalKind.QUAY
     else:

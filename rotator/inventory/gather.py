@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from rotator.inventory.classify import DEFAULT_HOSTS, KnownHosts, classify
@@ -10,11 +10,11 @@ from rotator.inventory.scope import Scope
 from rotator.inventory.suspects import find_suspects
 from rotator.model.arm import ArmId
 from rotator.model.credential import Principal, PrincipalKind
-from rotator.model.errors import RotatorError
+from rotator.model.errors import NotFound, RotatorError
 from rotator.model.estate import Estate, PrincipalRecord, Registry, Unread
 from rotator.model.group import ContainerGroup, Inline, WriteOnlyField
 from rotator.model.image import normal_server
-from rotator.ports import Clock, Directory, GroupPlatform, RegistryCatalog, SecretStore, ValueSource
+from rotator.ports import Clock, Directory, GroupPlatform, PrincipalReader, RegistryCatalog, SecretStore, ValueSource
 
 ROTATABLE = frozenset({PrincipalKind.ACR_TOKEN, PrincipalKind.ENTRA_APP, PrincipalKind.ECR})
 """Kinds whose groups need no source for their registry password, because a rotation brings a new one: those with a driver."""
@@ -26,7 +26,7 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readers:
-    """The ports that an inventory reads through."""
+    """The ports that an inventory reads through. `principals` has those kinds whose service is asked for each principal."""
 
     clock: Clock
     groups: GroupPlatform
@@ -34,6 +34,7 @@ class Readers:
     directory: Directory
     vault: SecretStore
     values: ValueSource
+    principals: Mapping[PrincipalKind, PrincipalReader] = field(default_factory=dict)
 
 
 def gather(
@@ -78,9 +79,13 @@ def gather(
         found = _flat(
             pool.map(lambda one: notes.read(one.name, "applications", lambda: _looked_up(readers.directory, one)), applications)
         )
+        others = [one for one in principals if one.kind in readers.principals]
+        asked = _flat(pool.map(lambda one: notes.read(one.id, "principals", lambda: _asked(readers.principals, one)), others))
         unsourced = {group.id: fields for group, fields in zip(groups, located, strict=True) if fields}
 
-    records = sorted([*tokens, *found, *_admins(principals, by_server)], key=lambda one: one.principal.id)
+    records = sorted(
+        [*tokens, *found, *asked, *_admins(principals, by_server, readers.principals)], key=lambda one: one.principal.id
+    )
     everybody = sorted(_respelled(classified, records), key=lambda one: one.id)
     within = {one.id for one in groups}
     return Estate(
@@ -135,6 +140,14 @@ def _looked_up(directory: Directory, principal: Principal) -> tuple[PrincipalRec
     return () if record is None else (record,)
 
 
+def _asked(readers: Mapping[PrincipalKind, PrincipalReader], principal: Principal) -> tuple[PrincipalRecord, ...]:
+    try:
+        listed = readers[principal.kind].inspect(principal)
+    except NotFound:
+        return ()
+    return (PrincipalRecord(principal=principal, credentials=listed),)
+
+
 def _classified(group: ContainerGroup, registries: Mapping[str, Registry], hosts: KnownHosts) -> ContainerGroup:
     """Return the group with its bindings' principals, which the platform leaves open."""
     return replace(group, bindings=tuple(replace(one, principal=classify(one, registries, hosts)) for one in group.bindings))
@@ -156,7 +169,11 @@ def _principals(group: ContainerGroup) -> list[Principal]:
     return [binding.principal for binding in group.bindings if binding.principal is not None]
 
 
-def _admins(principals: Iterable[Principal], registries: Mapping[str, Registry]) -> list[PrincipalRecord]:
+def _admins(
+    principals: Iterable[Principal], registries: Mapping[str, Registry], asked: Collection[PrincipalKind]
+) -> list[PrincipalRecord]:
+    if PrincipalKind.ACR_ADMIN in asked:
+        return []
     # Azure lists an admin user's passwords only together with their values (listCredentials), which an inventory must not
     # see; that the user is switched on or off is a property of the registry.
     admins = [one for one in principals if one.kind is PrincipalKind.ACR_ADMIN and one.registry in registries]

@@ -6,7 +6,11 @@ from enum import StrEnum
 
 
 class PrincipalKind(StrEnum):
-    """What sort of thing a registry authenticates."""
+    """What sort of thing a registry authenticates.
+
+    One kind has one fact sheet (`Traits`), so that what overlaps differently is a kind of its own: GITLAB is a personal, project
+    or group access token, QUAY one robot account, QUAY_PAIR two robots that are used in turn and count as one principal.
+    """
 
     ACR_TOKEN = "acr-token"
     ACR_ADMIN = "acr-admin"
@@ -14,9 +18,12 @@ class PrincipalKind(StrEnum):
     ENTRA_APP = "entra-app"
     ECR = "ecr"
     DOCKER_HUB = "docker-hub"
+    DOCKER_HUB_ORG = "docker-hub-org"
     GHCR = "ghcr"
     GITLAB = "gitlab"
+    GITLAB_DEPLOY_TOKEN = "gitlab-deploy-token"
     QUAY = "quay"
+    QUAY_PAIR = "quay-pair"
     OTHER = "other"
 
 
@@ -93,10 +100,18 @@ class Overlap(StrEnum):
 
 
 class RetireMode(StrEnum):
-    """How a secret ends."""
+    """How a secret ends: the driver ends it, its time runs out, or a person must end it at a service that offers no way."""
 
     EXPLICIT = "explicit"
     BY_ITSELF = "by-itself"
+    BY_PERSON = "by-person"
+
+
+class Origin(StrEnum):
+    """Who makes a new secret: the service, when the driver asks; or a person, who brings it with `rotator import`."""
+
+    SERVICE = "service"
+    PERSON = "person"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +119,8 @@ class Traits:
     """A driver's fact sheet.
 
     `propagation` is how long a new secret may need until every replica of the service accepts it; verification waits and
-    repeats within `propagation_limit`. `lease_ttl` is set when the service alone decides how long a secret lives.
+    repeats within `propagation_limit`. `lease_ttl` is set when the service alone decides how long a secret lives. `listed` is
+    whether the service lists a principal's secrets: where it does not, only the vault tells which one is in use.
     """
 
     overlap: Overlap
@@ -113,3 +129,5 @@ class Traits:
     propagation_limit: timedelta
     max_ttl: timedelta | None = None
     lease_ttl: timedelta | None = None
+    origin: Origin = Origin.SERVICE
+    listed: bool = True

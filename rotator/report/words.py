@@ -20,9 +20,12 @@ KINDS = {
     PrincipalKind.ENTRA_APP: "service principal",
     PrincipalKind.ECR: "ECR login",
     PrincipalKind.DOCKER_HUB: "Docker Hub account",
+    PrincipalKind.DOCKER_HUB_ORG: "Docker Hub organisation",
     PrincipalKind.GHCR: "GitHub account",
     PrincipalKind.GITLAB: "GitLab token",
+    PrincipalKind.GITLAB_DEPLOY_TOKEN: "GitLab deploy token",
     PrincipalKind.QUAY: "Quay robot",
+    PrincipalKind.QUAY_PAIR: "pair of Quay robots",
     PrincipalKind.OTHER: "registry account",
 }
 

@@ -8,6 +8,8 @@ from rotator.model.credential import Principal
 from rotator.model.estate import Estate
 
 _RECORDS = {"tokens", "applications", "registries"}
+# Services that are asked for one principal at a time: what one of them did not answer says nothing about the others.
+_ASKED = "principals"
 # Without the registries a host's kind and a token's spelling are guesses, so that a group may be taken for somebody else's.
 _CONSUMERS = {"container-groups", "registries"}
 
@@ -26,5 +28,5 @@ def sees_secrets_of(estate: Estate, principal: Principal) -> bool:
     """Whether the principal's secrets are known; a principal that does not exist has none, and that is known too."""
     record = estate.records.get(principal)
     if record is None:
-        return not any(one.what in _RECORDS for one in estate.unread)
+        return not any(one.what in _RECORDS or (one.what, one.scope) == (_ASKED, principal.id) for one in estate.unread)
     return record.credentials is not None

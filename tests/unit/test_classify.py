@@ -63,7 +63,7 @@ CASES: dict[str, tuple[str, Source, str | None]] = {
     "GitLab's own service": (
         "registry.gitlab.com",
         Inline("gitlab+deploy-token-7"),
-        "gitlab:registry.gitlab.com/gitlab+deploy-token-7",
+        "gitlab-deploy-token:registry.gitlab.com/gitlab+deploy-token-7",
     ),
     "GitLab on a host of one's own": ("git.example.com:5050", Inline("robot"), "gitlab:git.example.com:5050/robot"),
     "Quay's own service": ("quay.io", Inline("org+robot"), "quay:quay.io/org+robot"),
