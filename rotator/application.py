@@ -12,6 +12,7 @@ from glob import escape
 from rotator.audit.evaluate import evaluate
 from rotator.audit.limits import Limits
 from rotator.audit.waivers import Waivers
+from rotator.deployments import Deployments
 from rotator.history.evidence import EvidenceLog
 from rotator.history.record import History
 from rotator.inventory.classify import KnownHosts
@@ -20,6 +21,7 @@ from rotator.inventory.scope import Scope
 from rotator.model.credential import Handle, Principal
 from rotator.model.errors import Held, RemoteError, RotatorError
 from rotator.model.estate import Estate
+from rotator.model.group import ContainerGroup
 from rotator.model.policy import Audit, Policy
 from rotator.model.rotation import Plan, PlanItem, Result, Retirement, RotationEvent, RotationOutcome, Situation, Verb
 from rotator.model.usage import Usage
@@ -68,7 +70,11 @@ class Application:
         metrics: Metrics,
         turns: Turns | None = None,
         observers: Sequence[Observer] = (),
+        owner: Callable[[ContainerGroup], str] = lambda _group: "",
+        api_version: str,
     ) -> None:
+        self._owner = owner
+        self._api_version = api_version
         self.turns = turns or Alone()
         self.clock = clock
         self.history = history
@@ -97,6 +103,18 @@ class Application:
         self.metrics.set_estate(estate, self.with_use(self.plan(estate)), audit, used)
         self.metrics.set_evidence(self.evidence.check(estate.secrets))
         return estate, audit
+
+    @property
+    def deployments(self) -> Deployments:
+        """What may be asked about one group's file."""
+        return Deployments(
+            self._context,
+            estate=self.estate,
+            hosts=self._hosts,
+            kept=self.evidence.kept,
+            owner=self._owner,
+            api_version=self._api_version,
+        )
 
     def estate(self) -> Estate:
         """Read the clouds anew, without a judgement."""

@@ -156,6 +156,19 @@ class GroupPlatform(Protocol):
         """
         ...
 
+    def deploy(
+        self,
+        group: ArmId,
+        document: Mapping[str, Json],
+        *,
+        values: Mapping[tuple[str | int, ...], Secret],
+    ) -> None:
+        """Put a whole document as the group, which may not exist yet; returns when Azure says it is done.
+
+        `values` goes where its paths lead, in the request alone. What is left out is reset. Raises as `redeploy` does.
+        """
+        ...
+
     def restart(self, group: ArmId) -> None:
         """Restart every container of the group; returns when Azure says it is done. The images are pulled again.
 

@@ -164,6 +164,7 @@ def build(settings: Settings, observers: Sequence[Observer] = (), verb: str = ""
         metrics=metrics,
         turns=SharedTurns(replicas) if replicas else None,
         observers=(history, evidence, metrics, *observers),
+        api_version=settings.container_instances.api_version,
     )
 
 

@@ -53,17 +53,22 @@ def read_yaml(path: Path) -> YamlText:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise PolicyError(f"the file cannot be read: {reason}", file=str(path)) from None
+    return parse_yaml(text, str(path))
+
+
+def parse_yaml(text: str, file: str, loader: type[yaml.SafeLoader] = _LOADER) -> YamlText:
+    """Read one YAML document from a text; `file` is what errors call it. Raises as `read_yaml` does."""
     try:
-        root = yaml.compose(text, Loader=_LOADER)
+        root = yaml.compose(text, Loader=loader)
         if root is not None:
-            _refuse_twins(root, str(path))
-        content = yaml.load(text, Loader=_LOADER)  # noqa: S506 - the C form of the safe loader
+            _refuse_twins(root, file)
+        content = yaml.load(text, Loader=loader)  # noqa: S506 - a safe loader
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
-        raise PolicyError(f"this is no YAML: {error.problem}", file=str(path), line=line) from None
+        raise PolicyError(f"this is no YAML: {error.problem}", file=file, line=line) from None
     except yaml.YAMLError:
-        raise PolicyError("this is no YAML: it has characters that YAML does not allow", file=str(path)) from None
-    return YamlText(file=str(path), content=content, root=root)
+        raise PolicyError("this is no YAML: it has characters that YAML does not allow", file=file) from None
+    return YamlText(file=file, content=content, root=root)
 
 
 def _step(node: yaml.Node | None, part: int | str) -> tuple[yaml.Node | None, yaml.Node | None]:

@@ -16,7 +16,7 @@ from rotator.azure.groupbody import in_transition, read_group
 from rotator.azure.groupclient import READ, SERVICE, WRITE, GroupClient
 from rotator.azure.health import assess
 from rotator.azure.pacing import Region, WritePacer
-from rotator.azure.redeploy import compose, with_tags
+from rotator.azure.redeploy import compose, filled, with_tags
 from rotator.azure.writeonly import Object, part
 from rotator.clients.arm import Arm
 from rotator.clients.operations import Patience, Poll, finished
@@ -144,6 +144,21 @@ class ContainerGroups:
                 self._settle(group.id, tags, error)
 
         self._when_settled(lambda: retried(self._clock, put, key=group.id.key))
+
+    def deploy(self, group: ArmId, document: Mapping[str, Any], *, values: Mapping[tuple[str | int, ...], Secret]) -> None:
+        """Put a whole document as the group, which may not exist yet; returns when Azure says it is done.
+
+        Raises as `redeploy` does, but Indeterminate whenever no answer came: nothing tells the document from the one before.
+        """
+        region = (group.subscription, str(document.get("location", "")).replace(" ", "").lower())
+        body = filled(document, values)
+
+        def put() -> None:
+            while pause := self._pacer.claim(region):
+                self._clock.sleep(pause)
+            self._put(group, region, body.reveal())
+
+        self._when_settled(lambda: retried(self._clock, put, key=group.key))
 
     def restart(self, group: ArmId) -> None:
         """Restart every container of the group; returns when Azure says it is done. Raises Indeterminate without an answer."""

@@ -118,6 +118,44 @@ def _are_files(parsed: Object) -> bool:
     return bool(parsed)
 
 
+def writable(body: Mapping[str, Any]) -> Object:
+    """Return a copy of a group's body without what Azure alone writes."""
+    document = copy.deepcopy(dict(body))
+    _strip(document)
+    return document
+
+
+def filled(document: Mapping[str, Any], values: Mapping[tuple[str | int, ...], Secret]) -> DeploymentBody:
+    """Return the body of a PUT: the document with each value put where its path leads; the document is not changed.
+
+    A value for a place that takes a JSON object (the files of a secret volume, protected settings) is read as one. Raises
+    Held when it is none.
+    """
+    whole = copy.deepcopy(dict(document))
+    forms = {(id(place.holder), place.key): place for place in places(_emptied(whole, values))}
+    for path, value in values.items():
+        holder = _holder(whole, path)
+        place = forms.get((id(holder), str(path[-1])))
+        holder[path[-1]] = _written(place, value) if place else value.reveal()
+    return DeploymentBody(whole)
+
+
+def _emptied(document: Object, values: Mapping[tuple[str | int, ...], Secret]) -> Object:
+    for path in values:
+        holder = _holder(document, path)
+        if isinstance(path[-1], str):
+            # An empty object, not an absent key: that is how Azure shows a volume of secrets.
+            holder[path[-1]] = {} if path[-1] == "secret" else None
+    return document
+
+
+def _holder(document: Object, path: tuple[str | int, ...]) -> Any:  # noqa: ANN401 - a JSON object or a list
+    holder: Any = document
+    for step in path[:-1]:
+        holder = holder[step]
+    return holder
+
+
 def _strip(document: Object) -> None:
     _drop(document, *_READ_ONLY_TOP)
     identity = part(document, "identity")

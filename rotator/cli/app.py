@@ -8,11 +8,14 @@ import typer
 
 from rotator.cli import (
     abandon,
+    adopt,
     audit,
     completion,
     config,
     demo,
+    deploy,
     evidence,
+    export,
     history,
     plan,
     resume,
@@ -49,6 +52,9 @@ app.command("plan")(plan.plan)
 app.command("rotate")(rotate.rotate)
 app.command("run")(run.run)
 app.command("serve")(serve.serve)
+app.command("deploy")(deploy.deploy)
+app.command("adopt")(adopt.adopt)
+app.command("export")(export.export)
 app.command("status")(status.status)
 app.command("resume")(resume.resume)
 app.command("roll-back")(rollback.roll_back)

@@ -41,6 +41,12 @@ def name_of(principal: Principal, rules: Rules) -> str:
     return f"{name[: _VAULT_NAME_LIMIT - 9]}-{_digest(principal.id, 8)}"
 
 
+def field_name_of(group: str, key: str, field: str) -> str:
+    """Return the name of the vault secret for one hidden value of a group; `key` is the group's id, `field` the value's path."""
+    text = re.sub(r"[^0-9A-Za-z]+", "-", f"aci-{group}-{field}").strip("-").lower()
+    return f"{text[: _VAULT_NAME_LIMIT - 9]}-{_digest(key + field, 8)}"
+
+
 def stranger_in(principal: Principal, name: str, stored: Mapping[str, StoredSecret], rules: Rules) -> str:
     """Return which of the principal's two secrets, `name` and its staged one, belongs to somebody else; empty for none.
 

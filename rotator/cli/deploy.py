@@ -1,0 +1,60 @@
+"""`rotator deploy`: put a group from a file that holds references instead of secrets."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rotator.cli.confirm import confirm
+from rotator.cli.exits import Exit
+from rotator.cli.options import Config, Level, LogLevel, Yes
+from rotator.model.errors import ConfigError
+
+File = Annotated[str, typer.Option("--file", "-f", help="The group's YAML, as for az container create --file; - for stdin.")]
+ResourceGroup = Annotated[str, typer.Option("--resource-group", "-g", help="Where a new group is made, or which one is meant.")]
+Subscription = Annotated[str, typer.Option("--subscription", help="Needed where the scope has several.")]
+WhatIf = Annotated[bool, typer.Option("--what-if", help="Only say what would change.")]
+
+
+def deploy(
+    *,
+    file: File,
+    config: Config = None,
+    resource_group: ResourceGroup = "",
+    subscription: Subscription = "",
+    what_if: WhatIf = False,
+    yes: Yes = False,
+    log_level: LogLevel = Level.WARNING,
+) -> None:
+    """Deploy a group. Secrets come from the vault, and are tried before anything is changed."""
+    from rotator.cli import output
+    from rotator.cli.deploying import preview
+    from rotator.cli.session import opened, settings_of
+
+    text = text_of(file)
+    with opened(settings_of(config), log_level, verb="deploy") as application:
+        deployments = application.deployments
+        made = deployments.prepare(
+            text, "stdin" if file == "-" else file, resource_group=resource_group, subscription=subscription
+        )
+        output.console().print(preview(made), soft_wrap=True)
+        if what_if:
+            raise typer.Exit(Exit.UNDONE if made.difference.recreate or made.difference.lost else Exit.CLEAN)
+        if not (made.difference.recreate or made.difference.lost):
+            confirm(f"Deploy {made.group.name}?", yes=yes)
+        detail = deployments.deploy(made)
+    typer.echo(f"{made.group.name} is deployed: {detail}")
+
+
+def text_of(file: str) -> str:
+    """Return the text of a file, or of standard input for `-`. Raises ConfigError."""
+    if file == "-":
+        return sys.stdin.read()
+    try:
+        return Path(file).read_text(encoding="utf-8")
+    except OSError as error:
+        why = f"{file} cannot be read: {error.strerror}"
+    except UnicodeDecodeError:
+        why = f"{file} is no text"
+    raise ConfigError(why, advice="Name a YAML file, or - for standard input.")
