@@ -331,9 +331,11 @@ def _where(template: Template, estate: Estate, resource_group: str, subscription
         raise ConfigError(f"no group in scope is called {template.name}", advice="To create it, give --resource-group.")
     if subscription and subscription.lower() not in {one.lower() for one in estate.subscriptions}:
         raise ConfigError("this subscription is not in scope.subscriptions", advice="Add it, or name another.")
-    if not subscription and len(estate.subscriptions) > 1:
+    homes = {one.id.subscription for one in estate.groups if one.id.resource_group.lower() == resource_group.lower()}
+    possible = [subscription] if subscription else sorted(homes) or list(estate.subscriptions)
+    if len(possible) > 1:
         raise ConfigError("several subscriptions are in scope", advice="Say which: --subscription.")
-    chosen = subscription or estate.subscriptions[0]
+    [chosen] = possible
     return ArmId(f"/subscriptions/{chosen}/resourceGroups/{resource_group}/providers/{KIND}/{template.name}")
 
 

@@ -1,0 +1,149 @@
+"""A group's file: read, filled, compared and written, for bodies that nobody thought of."""
+
+import copy
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rotator.azure.groupbody import read_group
+from rotator.azure.redeploy import filled, writable
+from rotator.azure.writeonly import places
+from rotator.deployment.difference import difference_of
+from rotator.deployment.given import read_given
+from rotator.deployment.slots import at
+from rotator.deployment.template import read_template
+from rotator.deployment.text import exported
+from rotator.model.errors import ConfigError
+from rotator.model.secret import Secret
+from rotator.sandbox.clouds.containergroups.validation import needs_recreation
+from tests.builders import NOW
+
+VERSION = "2026-07-01"
+SECRET = "hunter2-Zx9"
+ID = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg/providers/Microsoft.ContainerInstance/containerGroups/app"
+names = st.from_regex(r"[a-z][a-z0-9]{0,5}", fullmatch=True)
+texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=12).filter(lambda text: "${" not in text)
+
+
+@st.composite
+def bodies(draw: st.DrawFn) -> dict[str, Any]:
+    """A group as Azure answers it: without its hidden values, with what Azure adds."""
+    variables = draw(st.lists(st.tuples(names, texts | st.none()), max_size=4, unique_by=lambda one: one[0]))
+    volumes = draw(st.lists(st.tuples(names, st.sampled_from(["secret", "azureFile", "emptyDir"])), max_size=3,
+                            unique_by=lambda one: one[0]))  # fmt: skip
+    shapes: dict[str, Any] = {"secret": {}, "emptyDir": {}, "azureFile": {"shareName": "s", "storageAccountName": "a"}}
+    requests = {"cpu": draw(st.sampled_from([0.5, 1.0, 2])), "memoryInGB": 1.5}
+    container = {
+        "image": "demo.azurecr.io/app:v1",
+        "environmentVariables": [{"name": key, **({} if value is None else {"value": value})} for key, value in variables],
+        "resources": {"requests": requests},
+    }
+    properties: dict[str, Any] = {
+        "osType": draw(st.sampled_from(["Linux", "Windows"])),
+        "restartPolicy": draw(st.sampled_from(["Always", "Never", "OnFailure"])),
+        "provisioningState": "Succeeded",
+        "instanceView": {"state": "Running"},
+        "containers": [{"name": "web", "properties": container}],
+        "imageRegistryCredentials": [{"server": "demo.azurecr.io", "username": "pull", "isDelegatedIdentity": False}],
+        "volumes": [{"name": name, kind: copy.deepcopy(shapes[kind])} for name, kind in volumes],
+        "futureProperty": draw(st.dictionaries(names, texts, max_size=2)),
+    }
+    if draw(st.booleans()):
+        properties["diagnostics"] = {"logAnalytics": {"workspaceId": "w"}}
+    return {"id": ID, "name": "app", "location": "westeurope", "tags": draw(st.dictionaries(names, texts, max_size=2)),
+            "properties": properties, **({"zones": ["1"]} if draw(st.booleans()) else {})}  # fmt: skip
+
+
+def _text(body: dict[str, Any]) -> str:
+    sources = {place.field.path: f"vault:s{number}" for number, place in enumerate(places(copy.deepcopy(body)))}
+    return exported(read_group(body, NOW), sources, VERSION)
+
+
+@given(bodies())
+def test_what_is_exported_is_read_as_the_same_group_with_every_hidden_value_referred_to(body: dict[str, Any]) -> None:
+    text = _text(body)
+    assert text == _text(copy.deepcopy(body)), "the order is stable"
+    template = read_template(text, "f", VERSION)
+    bare = writable(body)
+    document = copy.deepcopy(dict(template.document))
+    for reference in template.references:
+        at(document, reference.at[:-1]).pop(reference.at[-1])
+    for place in places(bare):
+        place.holder.pop(place.key, None)
+    assert document == bare
+    assert [one.slot.field for one in template.references] == [place.field for place in places(copy.deepcopy(body))]
+
+
+@given(bodies())
+def test_the_same_file_changes_nothing_and_loses_nothing(body: dict[str, Any]) -> None:
+    template = read_template(_text(body), "f", VERSION)
+    seen = difference_of(template, template.document, body)
+    assert (seen.changes, seen.lost, seen.recreate) == ((), (), ())
+
+
+@given(bodies(), bodies())
+def test_what_is_said_to_need_recreation_is_what_azure_refuses(one: dict[str, Any], other: dict[str, Any]) -> None:
+    template = read_template(_text(other), "f", VERSION)
+    seen = difference_of(template, template.document, one)
+    assert bool(seen.recreate) == needs_recreation(one, dict(template.document))
+
+
+@given(bodies())
+def test_a_filled_document_leaves_no_place_empty_and_shows_no_value(body: dict[str, Any]) -> None:
+    template = read_template(_text(body), "f", VERSION)
+    forms = {"files": '{"a.txt": "aHVudGVyMg=="}', "object": "{}", "text": SECRET}
+    before = copy.deepcopy(dict(template.document))
+    made = filled(template.document, {one.at: Secret(forms[one.slot.form.value]) for one in template.references})
+    assert list(places(copy.deepcopy(made.reveal()))) == []
+    assert template.document == before
+    assert SECRET not in f"{made!r}{template!r}{difference_of(template, template.document, body)!r}"
+
+
+@given(bodies(), st.data())
+def test_a_value_in_plain_text_is_refused_and_never_quoted(body: dict[str, Any], data: st.DataObject) -> None:
+    template = read_template(_text(body), "f", VERSION)
+    chosen = data.draw(st.sampled_from(template.references))
+    whole = yaml.safe_load(_text(body))
+    at(whole, chosen.at[:-1])[chosen.at[-1]] = {"a": SECRET} if chosen.slot.form.value == "files" else SECRET
+    with pytest.raises(ConfigError, match=r"^f:\d+: .*plain text") as refused:
+        read_template(yaml.safe_dump(whole), "f", VERSION)
+    assert SECRET not in f"{refused.value!s}{refused.value.advice}"
+    assert data
+
+
+@given(bodies())
+def test_an_adoption_reads_the_groups_own_file(body: dict[str, Any]) -> None:
+    whole = yaml.safe_load(_text(body))
+    assert read_given(yaml.safe_dump(whole), "f") == {}, "references are no values"
+    template = read_template(_text(body), "f", VERSION)
+    for one in template.references:
+        at(whole, one.at[:-1])[one.at[-1]] = {"a": "aHVudGVyMg=="} if one.slot.form.value == "files" else SECRET
+    assert read_given(yaml.safe_dump(whole), "f").keys() == {one.slot.field.path for one in template.references}
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"name": "X", "value": "a", "secureValue": SECRET},
+        {"name": "X", "secureValueReference": "r", "secureValue": SECRET},
+    ],
+)
+def test_a_hidden_value_beside_another_way_to_say_it_is_refused(extra: dict[str, str]) -> None:
+    container = {"image": "demo.azurecr.io/app:v1", "environmentVariables": [extra]}
+    properties = {"containers": [{"name": "web", "properties": container}]}
+    text = yaml.safe_dump({"name": "app", "location": "x", "properties": properties})
+    with pytest.raises(ConfigError, match="another way") as refused:
+        read_template(text, "f", VERSION)
+    assert SECRET not in str(refused.value)
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_a_group_or_a_sentence(text: str) -> None:
+    for read in (lambda: read_template(text, "f", VERSION), lambda: read_given(text, "f")):
+        try:
+            read()
+        except ConfigError as error:
+            assert error.advice
