@@ -12,6 +12,7 @@ from glob import escape
 from rotator.audit.evaluate import evaluate
 from rotator.audit.limits import Limits
 from rotator.audit.waivers import Waivers
+from rotator.deployment.owners import OwnerRules, emitted
 from rotator.deployments import Deployments
 from rotator.history.evidence import EvidenceLog
 from rotator.history.record import History
@@ -21,9 +22,9 @@ from rotator.inventory.scope import Scope
 from rotator.model.credential import Handle, Principal
 from rotator.model.errors import Held, RemoteError, RotatorError
 from rotator.model.estate import Estate
-from rotator.model.group import ContainerGroup
 from rotator.model.policy import Audit, Policy
 from rotator.model.rotation import Plan, PlanItem, Result, Retirement, RotationEvent, RotationOutcome, Situation, Verb
+from rotator.model.tool import Tool
 from rotator.model.usage import Usage
 from rotator.ports import Clock, Observer
 from rotator.replicas.membership import Membership
@@ -70,10 +71,10 @@ class Application:
         metrics: Metrics,
         turns: Turns | None = None,
         observers: Sequence[Observer] = (),
-        owner: Callable[[ContainerGroup], str] = lambda _group: "",
+        owners: OwnerRules,
         api_version: str,
     ) -> None:
-        self._owner = owner
+        self._owners = owners
         self._api_version = api_version
         self.turns = turns or Alone()
         self.clock = clock
@@ -112,7 +113,7 @@ class Application:
             estate=self.estate,
             hosts=self._hosts,
             kept=self.evidence.kept,
-            owner=self._owner,
+            owner=self._owners.sentence,
             api_version=self._api_version,
         )
 
@@ -125,6 +126,11 @@ class Application:
         traits = {kind: driver.traits for kind, driver in self._context.drivers.items()}
         vault = self._context.vault.address
         return make_plan(estate, traits, self._context.rules, self.clock.now(), vault=vault, only=only, force=force)
+
+    def emit(self, plan: Plan, estate: Estate, tool: Tool) -> str:
+        """Write what is due for the groups of another tool as text for that tool; it holds no value."""
+        groups = [one for one in estate.groups if self._owners.tool_of(one) is tool]
+        return emitted(plan.items, groups, tool, self._context.vault.address)
 
     def with_use(self, plan: Plan) -> Plan:
         """Add to each retirement the pulls that earlier looks saw, and what the logs say of its old secrets.

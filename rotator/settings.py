@@ -296,6 +296,16 @@ class ContainerInstances(Section):
     ] = API_VERSION
 
 
+class Ownership(Section):
+    """By which tags a group is taken for one that another tool deploys: tag name to a glob of its value."""
+
+    terraform_tags: dict[str, str] = {"managed-by": "terraform*", "managedby": "terraform*", "terraform": "*"}
+    bicep_tags: Annotated[dict[str, str], Field(description="azd marks what it deploys with azd-env-name")] = {
+        "managed-by": "bicep*",
+        "azd-env-name": "*",
+    }
+
+
 class Settings(BaseSettings):
     """The whole configuration."""
 
@@ -320,6 +330,7 @@ class Settings(BaseSettings):
     state: State = State()
     service: Service = Service()
     container_instances: ContainerInstances = ContainerInstances()
+    ownership: Ownership = Ownership()
 
     @property
     def endpoints(self) -> Endpoints:

@@ -33,6 +33,7 @@ from rotator.clients.network import Network, unfenced
 from rotator.clients.observed import TRAIL
 from rotator.clients.pulls import PullProbe
 from rotator.clients.rest import Rest
+from rotator.deployment.owners import OwnerRules
 from rotator.drivers import Dependencies, build_drivers, readers_of
 from rotator.history.anchor import VaultAnchor
 from rotator.history.evidence import EvidenceLog, EvidenceSettings
@@ -42,6 +43,7 @@ from rotator.inventory.gather import Readers
 from rotator.inventory.scope import Scope
 from rotator.model.credential import PrincipalKind
 from rotator.model.secret import Secret
+from rotator.model.tool import Tool
 from rotator.ports import Clock, Observer, UsageLog
 from rotator.replicas.claims import LocalClaims, SharedClaims
 from rotator.replicas.ledger import SharedLedger
@@ -165,6 +167,7 @@ def build(settings: Settings, observers: Sequence[Observer] = (), verb: str = ""
         turns=SharedTurns(replicas) if replicas else None,
         observers=(history, evidence, metrics, *observers),
         api_version=settings.container_instances.api_version,
+        owners=OwnerRules(tags={Tool.TERRAFORM: settings.ownership.terraform_tags, Tool.BICEP: settings.ownership.bicep_tags}),
     )
 
 

@@ -7,7 +7,11 @@ import typer
 
 from rotator.cli.exits import Exit
 from rotator.cli.options import All, Config, Force, Json, Level, LogLevel, Only
+from rotator.model.tool import Tool
 
+Emit = Annotated[
+    Tool | None, typer.Option("--emit", help="Write what is due for groups tagged as this tool's, as text to paste; no values.")
+]
 Save = Annotated[Path | None, typer.Option("--save", help="Also save the plan, for `rotator rotate FILE`.", dir_okay=False)]
 
 
@@ -19,6 +23,7 @@ def plan(
     save: Save = None,
     as_json: Json = False,
     everything: All = False,
+    emit: Emit = None,
     log_level: LogLevel = Level.WARNING,
 ) -> None:
     """Show what is due, why, and what a rotation would do to each group. Changes nothing."""
@@ -34,7 +39,10 @@ def plan(
         text = application.dump_plan(made)
         if save:
             output.write_text(save, text)
-    if as_json:
+        paste = application.emit(made, estate, emit) if emit else ""
+    if paste:
+        typer.echo(paste, nl=False)
+    elif as_json:
         typer.echo(text, nl=False)
     else:
         console = output.console()
