@@ -46,6 +46,9 @@ class FakeGroups:
                     return one
         raise NotFound(f"{group.name} is gone", api="container-instances", operation="read")
 
+    def deploy(self, group: ArmId, document: object, **_: object) -> None:
+        raise NotImplementedError
+
     def redeploy(self, group: ContainerGroup, **_: object) -> None:
         raise NotImplementedError("these groups are for reading")
 

@@ -209,6 +209,9 @@ class MemoryPlatform:
             raise NotFound(f"{group.name} does not exist", api="container-instances", operation="read")
         return replace(found, bindings=tuple(replace(one, principal=None) for one in found.bindings))
 
+    def deploy(self, group: ArmId, document: object, **_: object) -> None:
+        raise NotImplementedError
+
     def redeploy(
         self,
         group: ContainerGroup,
