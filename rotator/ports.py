@@ -11,6 +11,7 @@ from rotator.model.credential import Credential, Handle, Principal, PrincipalKin
 from rotator.model.estate import PrincipalRecord, Registry, StoredSecret
 from rotator.model.group import ContainerGroup, WriteOnlyField
 from rotator.model.image import ImageReference
+from rotator.model.network import PrivateEndpoint, PrivateZone, Subnet
 from rotator.model.rotation import RotationEvent
 from rotator.model.secret import Secret
 from rotator.model.usage import Uses
@@ -182,6 +183,42 @@ class RegistryCatalog(Protocol):
 
     def tokens(self, registry: Registry) -> Iterator[PrincipalRecord]:
         """Yield the repository tokens of a registry with their passwords' facts."""
+        ...
+
+
+class NetworkCatalog(Protocol):
+    """Private networks as resources."""
+
+    def subnet(self, subnet: ArmId) -> Subnet:
+        """Return one subnet."""
+        ...
+
+    def endpoint(self, endpoint: ArmId) -> PrivateEndpoint:
+        """Return one private endpoint."""
+        ...
+
+    def zones(self, subscription: str) -> Iterator[PrivateZone]:
+        """Yield the private DNS zones of a subscription in which registries are looked up."""
+        ...
+
+
+class AccessCatalog(Protocol):
+    """Who may pull what from an Azure registry, as its management says."""
+
+    def actions(self, registry: Registry, scope_map: str) -> tuple[str, ...]:
+        """Return what a scope map allows: `repositories/team/app/content/read`, with wildcards."""
+        ...
+
+    def may_pull(self, registry: Registry, principal_id: str) -> bool | None:
+        """Say whether a role of the principal lets it pull; None when only roles that are not known were found."""
+        ...
+
+
+class PullTrial(Protocol):
+    """Pulling for real."""
+
+    def probe(self, image: ImageReference, username: str, secret: Secret | None) -> None:
+        """Return when the registry lets the credential, or without one anybody, pull. Raises as `RegistryDriver.verify` does."""
         ...
 
 

@@ -19,6 +19,7 @@ from rotator.azure.containergroups import ContainerGroups
 from rotator.azure.directory import EntraDirectory
 from rotator.azure.groupclient import GroupClient
 from rotator.azure.identity import token_credential
+from rotator.azure.network import AzureNetworks
 from rotator.azure.pacing import WritePacer
 from rotator.azure.registries import AzureRegistryCatalog
 from rotator.azure.usage import LoginEvents, NullUsageLog, SignIns, UsageLogs
@@ -155,6 +156,7 @@ def build(settings: Settings, observers: Sequence[Observer] = (), verb: str = ""
             vault=vault,
             values=values,
             principals=readers_of(drivers),
+            networks=AzureNetworks(arm),
         ),
         rulebook=lambda: rulebook(settings),
         context=context,

@@ -96,7 +96,27 @@ def _registry(found: sdk.Registry, facts: sdk.RegistryProperties) -> Registry:
         abac=_is(facts.role_assignment_mode, "AbacRepositoryPermissions"),
         public_access=_is(facts.public_network_access, "Enabled"),
         tags=dict(found.tags or {}),
+        rules_deny=_rules_deny(facts),
+        trusted_services=_is(facts.network_rule_bypass_options, "AzureServices"),
+        endpoints=_endpoints(facts),
     )
+
+
+def _rules_deny(facts: sdk.RegistryProperties) -> bool | None:
+    # Only the Premium SKU has network rules, and shows none for the others (facts of the registry's own documents).
+    return _is(facts.network_rule_set.default_action, "Deny") if facts.network_rule_set else False
+
+
+def _endpoints(facts: sdk.RegistryProperties) -> tuple[ArmId, ...] | None:
+    if facts.private_endpoint_connections is None:
+        return None
+    approved = []
+    for one in facts.private_endpoint_connections:
+        state = one.properties.private_link_service_connection_state if one.properties else None
+        endpoint = one.properties.private_endpoint if one.properties else None
+        if state and endpoint and endpoint.id and _is(state.status, "Approved"):
+            approved.append(ArmId(endpoint.id))
+    return tuple(approved)
 
 
 def _token(registry: Registry, token: sdk.Token) -> PrincipalRecord:
