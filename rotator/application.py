@@ -12,6 +12,7 @@ from glob import escape
 from rotator.audit.evaluate import evaluate
 from rotator.audit.limits import Limits
 from rotator.audit.waivers import Waivers
+from rotator.explaining import Explainer
 from rotator.history.evidence import EvidenceLog
 from rotator.history.record import History
 from rotator.inventory.classify import KnownHosts
@@ -66,6 +67,7 @@ class Application:
         history: History,
         evidence: EvidenceLog,
         metrics: Metrics,
+        explainer: Explainer,
         turns: Turns | None = None,
         observers: Sequence[Observer] = (),
     ) -> None:
@@ -78,6 +80,7 @@ class Application:
         self._hosts = hosts
         self._readers = readers
         self._rulebook = rulebook
+        self.explain = explainer.explain
         self._journal = journal
         self._everyone = _Everyone(observers)
         self._context = replace(context, observer=self._everyone)

@@ -15,6 +15,7 @@ from rotator.application import Application, Rulebook
 from rotator.audit.limits import Limits
 from rotator.audit.policies import load_policies
 from rotator.audit.waivers import load_waivers
+from rotator.azure.access import AzureAccess
 from rotator.azure.containergroups import ContainerGroups
 from rotator.azure.directory import EntraDirectory
 from rotator.azure.groupclient import GroupClient
@@ -35,6 +36,7 @@ from rotator.clients.observed import TRAIL
 from rotator.clients.pulls import PullProbe
 from rotator.clients.rest import Rest
 from rotator.drivers import Dependencies, build_drivers, readers_of
+from rotator.explaining import Explainer
 from rotator.history.anchor import VaultAnchor
 from rotator.history.evidence import EvidenceLog, EvidenceSettings
 from rotator.history.record import History
@@ -94,11 +96,12 @@ def build(settings: Settings, observers: Sequence[Observer] = (), verb: str = ""
     values = StoredValues(vault, arm, subscriptions=settings.scope.subscriptions)
     usage = _usage_log(settings.usage_log, Logs(credential, endpoints.logs, network, clock, metrics.request), clock)
     directory = EntraDirectory(graph)
+    pulls = PullProbe(network, metrics.request)
     dependencies = Dependencies(
         arm=arm,
         graph=graph,
         clock=clock,
-        pulls=PullProbe(network, metrics.request),
+        pulls=pulls,
         directory=directory,
         logins=EcrLogins(
             clock,
@@ -164,6 +167,7 @@ def build(settings: Settings, observers: Sequence[Observer] = (), verb: str = ""
         history=history,
         evidence=evidence,
         metrics=metrics,
+        explainer=Explainer(clock=clock, vault=vault, access=AzureAccess(arm), pulls=pulls),
         turns=SharedTurns(replicas) if replicas else None,
         observers=(history, evidence, metrics, *observers),
     )

@@ -13,6 +13,7 @@ from rotator.cli import (
     config,
     demo,
     evidence,
+    explain,
     history,
     plan,
     resume,
@@ -45,6 +46,7 @@ app = typer.Typer(
 
 app.command("demo")(demo.demo)
 app.command("audit")(audit.audit)
+app.command("explain")(explain.explain)
 app.command("plan")(plan.plan)
 app.command("rotate")(rotate.rotate)
 app.command("run")(run.run)
