@@ -1,5 +1,6 @@
 """`rotator explain`: can this group pull its images, and why?"""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -47,12 +48,15 @@ def shown(told: "Explanation") -> "RenderableType":
     }
     head = Text.assemble(verdicts[told.answer], (f"  {told.state}, in {told.group.resource_group}", "dim"))
     parts: list[RenderableType] = [head]
+    alike: dict[ImageAnswer, list[str]] = {}
     for one in told.images:
-        parts += [Text(), *_image(one)]
+        alike.setdefault(replace(one, image=""), []).append(one.image)
+    for one, images in alike.items():
+        parts += [Text(), *_image(one, images)]
     return Lines(*parts)
 
 
-def _image(one: "ImageAnswer") -> "list[RenderableType]":
+def _image(one: "ImageAnswer", images: "list[str]") -> "list[RenderableType]":
     from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
@@ -60,16 +64,16 @@ def _image(one: "ImageAnswer") -> "list[RenderableType]":
     from rotator.explain.answer import Answer
 
     marks = {Answer.YES: ("✓", "green"), Answer.NO: ("✗", "red"), Answer.UNKNOWN: ("?", "yellow")}
-    rows = [("how", one.how), ("path", one.path), (f"{one.answer}", f"{one.reason}.")]
+    rows = [("how", one.how), ("path", one.path), (f"{one.answer}", one.reason)]
     if one.until:
         rows.append(("until" if one.answer is not Answer.NO else "since", f"{one.until:%Y-%m-%d %H:%M} UTC"))
     if one.remedy:
         rows.append(("do", one.remedy))
-    rows += [("breaks" if number == 0 else "", f"if {text}" if " " in text else text) for number, text in enumerate(one.breaks)]
+    rows += [("breaks" if number == 0 else "", f"if {text}") for number, text in enumerate(one.breaks)]
     grid = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
     grid.add_column(style="dim", width=11)
     grid.add_column(overflow="fold")
     for name, text in rows:
-        grid.add_row(name, text[:1].upper() + text[1:])
+        grid.add_row(name, Text(text))
     mark, colour = marks[one.answer]
-    return [Text.assemble((mark, colour), " ", (one.image, "bold")), Padding(grid, (0, 0, 0, 2), expand=False)]
+    return [*(Text.assemble((mark, colour), " ", (image, "bold")) for image in images), Padding(grid, (0, 0, 0, 2), expand=False)]

@@ -154,7 +154,10 @@ def _by_identity(binding: Binding, source: ManagedIdentity, image: ImageReferenc
         reason = f"identity {name} has no role that lets it pull from {image.server}"
         remedy = "Assign AcrPull; on a registry with permissions by repository (ABAC) Container Registry Repository Reader."
         return Because(answer=Answer.NO, reason=reason, remedy=remedy)
-    return Because(answer=Answer.YES, reason=f"identity {name} has a role that lets it pull from {image.server}")
+    reason = (
+        f"identity {name} has a role that lets it pull from {image.server}; it was not tried, since nobody can act as it here"
+    )
+    return Because(answer=Answer.YES, reason=reason)
 
 
 def _anonymous(estate: Estate, image: ImageReference, trial: Trial | None) -> Because:

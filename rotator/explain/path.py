@@ -26,7 +26,7 @@ def path_of(estate: Estate, group: ContainerGroup, registry: Registry | None, so
     """Return the way from a group to a registry; without a registry it is another party's, which is on the public network."""
     start = f"from {_place(group)}" if group.subnets else "from Azure's own network"
     if registry is None:
-        breaks = ("the registry must stay reachable from the public network: Azure reaches no private one of another party",)
+        breaks = ("the registry leaves the public network: Azure reaches no private registry of another party",)
         return Path(way=f"the public network, {start}", obstacle=None, breaks=breaks)
     if not registry.closed:
         shut = "somebody closes the registry to the public network" if registry.closed is False else ""

@@ -1,8 +1,12 @@
 """`rotator explain` over every group of the emulated estates, held against the oracle's word."""
 
 import json
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from rotator.sandbox.serve import Sandbox, SandboxOptions
 from tests.e2e.desk import Desk
 
 CANNOT_TELL = {
@@ -36,15 +40,17 @@ def test_no_group_of_the_demonstration_is_explained_against_the_oracle(desk: Des
     assert desk.effects() == []
 
 
-def test_no_group_in_a_private_network_is_explained_against_the_oracle(desk: Desk) -> None:
-    desk.sandbox.reset("network")
-    desk.__post_init__()
+def test_no_group_in_a_private_network_is_explained_against_the_oracle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Sandbox(SandboxOptions(directory=tmp_path / "clouds", estate="network")) as clouds:
+        for name, value in {**clouds.environment, "COLUMNS": "80", "NO_COLOR": "1"}.items():
+            monkeypatch.setenv(name, value)
+        desk = Desk(clouds, tmp_path)
+        told = answers(desk)
+        can = {key.rpartition("/")[2]: clouds.oracle.can_pull(key) for key in told}
 
-    told = answers(desk)
-
-    assert {
-        key.rpartition("/")[2]: (one["answer"] == "yes", one["answer"] != "cannot tell") for key, one in told.items()
-    } == {key.rpartition("/")[2]: (desk.sandbox.oracle.can_pull(key), True) for key in told}
+    assert {key.rpartition("/")[2]: one["answer"] for key, one in told.items()} == {
+        name: "yes" if pulls else "no" for name, pulls in can.items()
+    }
     said = {key.rpartition("/")[2]: one["images"][0]["reason"] for key, one in told.items()}
     assert "with an identity only, never a password" in said["private-password"]
     assert "asks no DNS zone" in said["private-unlinked"]
