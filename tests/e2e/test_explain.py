@@ -62,3 +62,31 @@ def test_several_groups_of_one_name_are_listed(desk: Desk) -> None:
     assert ended.status == 2
     assert "fits 7 groups: web-" in ended.words
     assert "did you mean web-api?" in desk.run("explain", "web-apy").words
+
+
+def test_a_redeploy_that_azure_refuses_without_a_reason_is_given_one(desk: Desk) -> None:
+    refusal = {"status": 400, "code": "InaccessibleImage", "message": "The image 'x' in container group 'y' is not accessible."}
+    desk.fault({"on": "aci.groups.put", "nth": 1, **refusal})
+
+    ended = desk.run("rotate", "--yes", "--only", "*/aci-preview-pull", "--force")
+
+    assert ended.status == 4, ended.words
+    assert "although rotator pulls contosoplatform.azurecr.io/platform/web:latest" in ended.words
+
+
+def test_an_explanation_names_the_scope_the_missing_image_and_the_wrong_user(desk: Desk) -> None:
+    def change(name: str, **changes: str) -> str:
+        with desk.world.lock:
+            properties = desk.world.groups.by_id[desk.group(name)].properties
+            if "image" in changes:
+                properties["containers"][0]["properties"]["image"] = changes["image"]
+            if "username" in changes:
+                properties["imageRegistryCredentials"][0]["username"] = changes["username"]
+        return " ".join(desk.run("explain", name).out.split())
+
+    server = "contosoplatform.azurecr.io"
+    assert "scope of token aci-web-pull does not include the repository payments/ledger" in change(
+        "web-api", image=f"{server}/payments/ledger:v1"
+    )
+    assert f"{server}/platform/web:v99 does not exist" in change("web-preview", image=f"{server}/platform/web:v99")
+    assert "has no token, and no admin user, that is called aci-wrong" in change("payments-fraud", username="aci-wrong")
