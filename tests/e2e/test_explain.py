@@ -80,6 +80,7 @@ def test_an_explanation_names_the_scope_the_missing_image_and_the_wrong_user(des
             properties = desk.world.groups.by_id[desk.group(name)].properties
             if "image" in changes:
                 properties["containers"][0]["properties"]["image"] = changes["image"]
+            desk.world.groups.by_id[desk.group(name)].shown.clear()
             if "username" in changes:
                 properties["imageRegistryCredentials"][0]["username"] = changes["username"]
         return " ".join(desk.run("explain", name).out.split())
