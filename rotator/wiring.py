@@ -15,6 +15,7 @@ from rotator.application import Application, Rulebook
 from rotator.audit.limits import Limits
 from rotator.audit.policies import load_policies
 from rotator.audit.waivers import load_waivers
+from rotator.azure.access import AzureAccess
 from rotator.azure.containergroups import ContainerGroups
 from rotator.azure.directory import EntraDirectory
 from rotator.azure.groupclient import GroupClient
@@ -40,6 +41,8 @@ from rotator.history.record import History
 from rotator.inventory.classify import KnownHosts
 from rotator.inventory.gather import Readers
 from rotator.inventory.scope import Scope
+from rotator.migration.choices import Choices
+from rotator.migrations import Migrations
 from rotator.model.credential import PrincipalKind
 from rotator.model.secret import Secret
 from rotator.ports import Clock, Observer, UsageLog
@@ -50,7 +53,7 @@ from rotator.replicas.turns import SharedTurns
 from rotator.rotation.context import Context
 from rotator.rotation.durable import Journal
 from rotator.rotation.rules import Rules
-from rotator.settings import RotationSettings, Settings, UsageLogSettings
+from rotator.settings import MigrationSettings, RotationSettings, Settings, UsageLogSettings
 from rotator.telemetry.metrics import Metrics
 
 
@@ -164,6 +167,13 @@ def build(settings: Settings, observers: Sequence[Observer] = (), verb: str = ""
         metrics=metrics,
         turns=SharedTurns(replicas) if replicas else None,
         observers=(history, evidence, metrics, *observers),
+        migrations=lambda told, at_work: Migrations(
+            context=told,
+            access=AzureAccess(arm),
+            choices=_choices(settings.migration),
+            tenant=settings.tenant_id,
+            at_work=at_work,
+        ),
     )
 
 
@@ -212,6 +222,10 @@ def _usage_log(chosen: UsageLogSettings | None, logs: Logs, clock: Clock) -> Usa
 
 def _rules(chosen: RotationSettings) -> Rules:
     return Rules(**{name: getattr(chosen, name) for name in Rules.__dataclass_fields__})
+
+
+def _choices(chosen: MigrationSettings) -> Choices:
+    return Choices(**{name: getattr(chosen, name) for name in Choices.__dataclass_fields__})
 
 
 def _max_ages(chosen: RotationSettings) -> Mapping[PrincipalKind, timedelta]:

@@ -95,6 +95,8 @@ def _registry(found: sdk.Registry, facts: sdk.RegistryProperties) -> Registry:
         anonymous_pull=facts.anonymous_pull_enabled,
         abac=_is(facts.role_assignment_mode, "AbacRepositoryPermissions"),
         public_access=_is(facts.public_network_access, "Enabled"),
+        denies_by_default=_is(facts.network_rule_set.default_action, "Deny") if facts.network_rule_set else None,
+        trusted_services=_is(facts.network_rule_bypass_options, "AzureServices"),
         tags=dict(found.tags or {}),
     )
 

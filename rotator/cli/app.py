@@ -12,8 +12,10 @@ from rotator.cli import (
     completion,
     config,
     demo,
+    disableadmin,
     evidence,
     history,
+    migrate,
     plan,
     resume,
     revoke,
@@ -54,6 +56,8 @@ app.command("resume")(resume.resume)
 app.command("roll-back")(rollback.roll_back)
 app.command("abandon")(abandon.abandon)
 app.command("revoke")(revoke.revoke)
+app.command("migrate")(migrate.migrate)
+app.command("disable-admin-user")(disableadmin.disable_admin_user)
 app.command("history")(history.history)
 app.add_typer(evidence.app, name="evidence")
 app.add_typer(config.app, name="config")

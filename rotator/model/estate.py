@@ -12,7 +12,10 @@ from rotator.model.group import ContainerGroup, WriteOnlyField
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registry:
-    """One Azure container registry. None means that the service did not say."""
+    """One Azure container registry. None means that the service did not say.
+
+    `denies_by_default`: only listed addresses may come in. `trusted_services`: Azure's own services may come in all the same.
+    """
 
     id: ArmId
     name: str
@@ -23,6 +26,8 @@ class Registry:
     anonymous_pull: bool | None
     abac: bool | None
     public_access: bool | None
+    denies_by_default: bool | None = None
+    trusted_services: bool | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
