@@ -227,10 +227,10 @@ class RotationSettings(Section):
     rotate_without_expiry: Annotated[bool, Field(description="treat a credential that never ends as due")] = True
 
 
-_IDENTITY_ID = (
-    r"(?i)^/subscriptions/[^/]+/resourcegroups/[^/]+/providers/microsoft\.managedidentity/userassignedidentities/[^/]+$"
-)
-_VAULT_ID = r"(?i)^(/subscriptions/[^/]+/resourcegroups/[^/]+/providers/microsoft\.keyvault/vaults/[^/]+)?$"
+# Azure writes these segments in either case. No flag for that: other readers of the published schema do not know it.
+_HOME = r"/subscriptions/[^/]+/[Rr]esource[Gg]roups/[^/]+/providers"
+_IDENTITY_ID = rf"^{_HOME}/[Mm]icrosoft\.[Mm]anaged[Ii]dentity/[Uu]ser[Aa]ssigned[Ii]dentities/[^/]+$"
+_VAULT_ID = rf"^({_HOME}/[Mm]icrosoft\.[Kk]ey[Vv]ault/[Vv]aults/[^/]+)?$"
 IdentityId = Annotated[str, Field(pattern=_IDENTITY_ID)]
 
 
@@ -246,7 +246,7 @@ class MigrationSettings(Section):
     vault_id: Annotated[
         str, Field(pattern=_VAULT_ID, description="resource id of the vault; needed to move groups to vault references")
     ] = ""
-    # Microsoft says minutes and promises none; ten is its advice for role assignments at most scopes.
+    # Azure honours a new role after minutes, and promises no number.
     role_wait: Annotated[Duration, Field(description="how old a role must be before the first group relies on it")] = timedelta(
         minutes=5
     )
