@@ -18,6 +18,7 @@ from rotator.history.record import History
 from rotator.inventory.classify import KnownHosts
 from rotator.inventory.gather import Readers, gather
 from rotator.inventory.scope import Scope
+from rotator.migrations import AtWork, Migrations
 from rotator.model.credential import Handle, Principal
 from rotator.model.errors import Held, RemoteError, RotatorError
 from rotator.model.estate import Estate
@@ -70,6 +71,7 @@ class Application:
         explainer: Explainer,
         turns: Turns | None = None,
         observers: Sequence[Observer] = (),
+        migrations: Callable[[Context, AtWork], Migrations],
     ) -> None:
         self.turns = turns or Alone()
         self.clock = clock
@@ -85,6 +87,7 @@ class Application:
         self._everyone = _Everyone(observers)
         self._context = replace(context, observer=self._everyone)
         self._uses: dict[tuple[str, datetime | None], Usage] = {}
+        self.migrations = migrations(self._context, self.at_work)
 
     def audit(self) -> tuple[Estate, Audit]:
         """Read the clouds and hold them against the policies; what was found is remembered and measured.
@@ -242,6 +245,15 @@ class Application:
         self.history.record_outcomes(work.here)
         self.metrics.record_outcomes(outcomes, plan)
         return outcomes
+
+    @contextmanager
+    def at_work(self, work: str, progress: Observer | None) -> Iterator[Context]:
+        """Own the journal and keep evidence for work that is no rotation; yields the context in which everybody is told.
+
+        Raises AlreadyRunning when another process is at work, Held when evidence is required and cannot be kept.
+        """
+        with self._everyone.and_also(progress), self._journal.opened(self._context, self._remember), self.evidence.kept(work):
+            yield self._context
 
     def unfinished(self) -> tuple[Retirement, ...]:
         """Return the rotations that soak, from the vault's tags and the groups'."""

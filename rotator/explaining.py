@@ -12,7 +12,7 @@ from rotator.model.estate import Estate
 from rotator.model.group import Absent, Binding, ContainerGroup, Inline, ManagedIdentity, VaultReference
 from rotator.model.image import ImageReference
 from rotator.model.secret import Secret
-from rotator.ports import AccessCatalog, Clock, PullTrial, SecretStore
+from rotator.ports import Clock, PullRights, PullTrial, SecretStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +21,7 @@ class Explainer:
 
     clock: Clock
     vault: SecretStore
-    access: AccessCatalog
+    access: PullRights
     pulls: PullTrial
 
     def explain(self, estate: Estate, group: ContainerGroup) -> Explanation:

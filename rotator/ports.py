@@ -9,7 +9,7 @@ from typing import Protocol
 from rotator.model.arm import ArmId
 from rotator.model.credential import Credential, Handle, Principal, PrincipalKind, Traits
 from rotator.model.estate import PrincipalRecord, Registry, StoredSecret
-from rotator.model.group import ContainerGroup, WriteOnlyField
+from rotator.model.group import ContainerGroup, Source, WriteOnlyField
 from rotator.model.image import ImageReference
 from rotator.model.network import PrivateEndpoint, PrivateZone, Subnet
 from rotator.model.rotation import RotationEvent
@@ -142,11 +142,13 @@ class GroupPlatform(Protocol):
         values: Mapping[WriteOnlyField, Secret],
         tags: Mapping[str, str],
         usernames: Mapping[str, str],
+        entries: Mapping[str, Source] | None = None,
     ) -> None:
         """Put the group again, every write-only field filled from `values`, `tags` added; returns when Azure says it is done.
 
-        `usernames` replaces the user name of registry entries (by host) where it changes. What was changed in the group since
-        it was read stays changed. Raises:
+        `usernames` replaces the user name of registry entries (by host) where it changes. `entries` replaces how the group
+        authenticates at a host: the identity that an entry names is attached to the group, and the password of an `Inline` entry
+        comes from `values`. What was changed in the group since it was read stays changed. Raises:
 
         - Held, naming the fields, when `values` leaves one of the group's write-only fields out: nothing was sent.
         - Conflict for a group that stays in transition, NotFound for one that is gone, Denied: nothing changed.
@@ -202,7 +204,7 @@ class NetworkCatalog(Protocol):
         ...
 
 
-class AccessCatalog(Protocol):
+class PullRights(Protocol):
     """Who may pull what from an Azure registry, as its management says."""
 
     def actions(self, registry: Registry, scope_map: str) -> tuple[str, ...]:
@@ -219,6 +221,38 @@ class PullTrial(Protocol):
 
     def probe(self, image: ImageReference, username: str, secret: Secret | None) -> None:
         """Return when the registry lets the credential, or without one anybody, pull. Raises as `RegistryDriver.verify` does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserIdentity:
+    """A user-assigned managed identity. `principal_id` is what roles are given to."""
+
+    id: ArmId
+    principal_id: str
+    tenant_id: str
+
+
+class AccessControl(Protocol):
+    """Identities and their roles, and the admin user's switch. Every write is harmless twice."""
+
+    def identity(self, identity: ArmId) -> UserIdentity:
+        """Return a user-assigned identity. NotFound when there is none."""
+        ...
+
+    def create_identity(self, identity: ArmId, location: str) -> UserIdentity:
+        """Create a user-assigned identity, or return the one that is there."""
+        ...
+
+    def granted_at(self, principal_id: str, role: str, scope: str) -> datetime | None:
+        """Return since when a role is assigned at a scope or above it; None when it is not."""
+        ...
+
+    def grant(self, principal_id: str, role: str, scope: str) -> None:
+        """Assign a role; one that is there already is success."""
+        ...
+
+    def switch_admin_user_off(self, registry: ArmId) -> None:
+        """Switch a registry's admin user off; both its passwords stop working."""
         ...
 
 

@@ -22,6 +22,7 @@ from rotator.azure.groupclient import GroupClient
 from rotator.azure.identity import token_credential
 from rotator.azure.network import AzureNetworks
 from rotator.azure.pacing import WritePacer
+from rotator.azure.pullrights import AzurePullRights
 from rotator.azure.registries import AzureRegistryCatalog
 from rotator.azure.usage import LoginEvents, NullUsageLog, SignIns, UsageLogs
 from rotator.azure.values import StoredValues
@@ -43,6 +44,8 @@ from rotator.history.record import History
 from rotator.inventory.classify import KnownHosts
 from rotator.inventory.gather import Readers
 from rotator.inventory.scope import Scope
+from rotator.migration.choices import Choices
+from rotator.migrations import Migrations
 from rotator.model.credential import PrincipalKind
 from rotator.model.secret import Secret
 from rotator.ports import Clock, Observer, UsageLog
@@ -53,7 +56,7 @@ from rotator.replicas.turns import SharedTurns
 from rotator.rotation.context import Context
 from rotator.rotation.durable import Journal
 from rotator.rotation.rules import Rules
-from rotator.settings import RotationSettings, Settings, UsageLogSettings
+from rotator.settings import MigrationSettings, RotationSettings, Settings, UsageLogSettings
 from rotator.telemetry.metrics import Metrics
 
 
@@ -167,9 +170,16 @@ def build(settings: Settings, observers: Sequence[Observer] = (), verb: str = ""
         history=history,
         evidence=evidence,
         metrics=metrics,
-        explainer=Explainer(clock=clock, vault=vault, access=AzureAccess(arm), pulls=pulls),
+        explainer=Explainer(clock=clock, vault=vault, access=AzurePullRights(arm), pulls=pulls),
         turns=SharedTurns(replicas) if replicas else None,
         observers=(history, evidence, metrics, *observers),
+        migrations=lambda told, at_work: Migrations(
+            context=told,
+            access=AzureAccess(arm),
+            choices=_choices(settings.migration),
+            tenant=settings.tenant_id,
+            at_work=at_work,
+        ),
     )
 
 
@@ -218,6 +228,10 @@ def _usage_log(chosen: UsageLogSettings | None, logs: Logs, clock: Clock) -> Usa
 
 def _rules(chosen: RotationSettings) -> Rules:
     return Rules(**{name: getattr(chosen, name) for name in Rules.__dataclass_fields__})
+
+
+def _choices(chosen: MigrationSettings) -> Choices:
+    return Choices(**{name: getattr(chosen, name) for name in Choices.__dataclass_fields__})
 
 
 def _max_ages(chosen: RotationSettings) -> Mapping[PrincipalKind, timedelta]:

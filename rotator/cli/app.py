@@ -12,9 +12,11 @@ from rotator.cli import (
     completion,
     config,
     demo,
+    disableadmin,
     evidence,
     explain,
     history,
+    migrate,
     plan,
     resume,
     revoke,
@@ -56,6 +58,8 @@ app.command("resume")(resume.resume)
 app.command("roll-back")(rollback.roll_back)
 app.command("abandon")(abandon.abandon)
 app.command("revoke")(revoke.revoke)
+app.command("migrate")(migrate.migrate)
+app.command("disable-admin-user")(disableadmin.disable_admin_user)
 app.command("history")(history.history)
 app.add_typer(evidence.app, name="evidence")
 app.add_typer(config.app, name="config")

@@ -224,6 +224,7 @@ BINDINGS: dict[str, tuple[Estate, dict[str, Verdict]]] = {
                 "acr-admin-user-in-use",
                 "credential-not-in-vault",
                 "ecr-lease-run-out",
+                "ecr-lease-stored-inline",
                 "principal-not-found",
                 "principal-without-credential",
                 "refresh-token-stored-as-password",

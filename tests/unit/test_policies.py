@@ -56,6 +56,7 @@ def test_the_built_in_policies_are_complete() -> None:
         "credential-too-old",
         "credential-without-expiry",
         "ecr-lease-run-out",
+        "ecr-lease-stored-inline",
         "identity-attached-not-named",
         "identity-named-not-attached",
         "network-rules-without-premium",
