@@ -14,11 +14,13 @@ from rotator.audit.limits import Limits
 from rotator.audit.waivers import Waivers
 from rotator.deployment.owners import OwnerRules, emitted
 from rotator.deployments import Deployments
+from rotator.explaining import Explainer
 from rotator.history.evidence import EvidenceLog
 from rotator.history.record import History
 from rotator.inventory.classify import KnownHosts
 from rotator.inventory.gather import Readers, gather
 from rotator.inventory.scope import Scope
+from rotator.migrations import AtWork, Migrations
 from rotator.model.credential import Handle, Principal
 from rotator.model.errors import Held, RemoteError, RotatorError
 from rotator.model.estate import Estate
@@ -69,10 +71,12 @@ class Application:
         history: History,
         evidence: EvidenceLog,
         metrics: Metrics,
+        explainer: Explainer,
         turns: Turns | None = None,
         observers: Sequence[Observer] = (),
         owners: OwnerRules,
         api_version: str,
+        migrations: Callable[[Context, AtWork], Migrations],
     ) -> None:
         self._owners = owners
         self._api_version = api_version
@@ -85,10 +89,12 @@ class Application:
         self._hosts = hosts
         self._readers = readers
         self._rulebook = rulebook
+        self.explain = explainer.explain
         self._journal = journal
         self._everyone = _Everyone(observers)
         self._context = replace(context, observer=self._everyone)
         self._uses: dict[tuple[str, datetime | None], Usage] = {}
+        self.migrations = migrations(self._context, self.at_work)
 
     def audit(self) -> tuple[Estate, Audit]:
         """Read the clouds and hold them against the policies; what was found is remembered and measured.
@@ -263,6 +269,15 @@ class Application:
         self.history.record_outcomes(work.here)
         self.metrics.record_outcomes(outcomes, plan)
         return outcomes
+
+    @contextmanager
+    def at_work(self, work: str, progress: Observer | None) -> Iterator[Context]:
+        """Own the journal and keep evidence for work that is no rotation; yields the context in which everybody is told.
+
+        Raises AlreadyRunning when another process is at work, Held when evidence is required and cannot be kept.
+        """
+        with self._everyone.and_also(progress), self._journal.opened(self._context, self._remember), self.evidence.kept(work):
+            yield self._context
 
     def unfinished(self) -> tuple[Retirement, ...]:
         """Return the rotations that soak, from the vault's tags and the groups'."""

@@ -9,8 +9,9 @@ from typing import Protocol
 from rotator.model.arm import ArmId
 from rotator.model.credential import Credential, Handle, Principal, PrincipalKind, Traits
 from rotator.model.estate import PrincipalRecord, Registry, StoredSecret
-from rotator.model.group import ContainerGroup, WriteOnlyField
+from rotator.model.group import ContainerGroup, Source, WriteOnlyField
 from rotator.model.image import ImageReference
+from rotator.model.network import PrivateEndpoint, PrivateZone, Subnet
 from rotator.model.rotation import RotationEvent
 from rotator.model.secret import Secret
 from rotator.model.usage import Uses
@@ -141,11 +142,13 @@ class GroupPlatform(Protocol):
         values: Mapping[WriteOnlyField, Secret],
         tags: Mapping[str, str],
         usernames: Mapping[str, str],
+        entries: Mapping[str, Source] | None = None,
     ) -> None:
         """Put the group again, every write-only field filled from `values`, `tags` added; returns when Azure says it is done.
 
-        `usernames` replaces the user name of registry entries (by host) where it changes. What was changed in the group since
-        it was read stays changed. Raises:
+        `usernames` replaces the user name of registry entries (by host) where it changes. `entries` replaces how the group
+        authenticates at a host: the identity that an entry names is attached to the group, and the password of an `Inline` entry
+        comes from `values`. What was changed in the group since it was read stays changed. Raises:
 
         - Held, naming the fields, when `values` leaves one of the group's write-only fields out: nothing was sent.
         - Conflict for a group that stays in transition, NotFound for one that is gone, Denied: nothing changed.
@@ -195,6 +198,74 @@ class RegistryCatalog(Protocol):
 
     def tokens(self, registry: Registry) -> Iterator[PrincipalRecord]:
         """Yield the repository tokens of a registry with their passwords' facts."""
+        ...
+
+
+class NetworkCatalog(Protocol):
+    """Private networks as resources."""
+
+    def subnet(self, subnet: ArmId) -> Subnet:
+        """Return one subnet."""
+        ...
+
+    def endpoint(self, endpoint: ArmId) -> PrivateEndpoint:
+        """Return one private endpoint."""
+        ...
+
+    def zones(self, subscription: str) -> Iterator[PrivateZone]:
+        """Yield the private DNS zones of a subscription in which registries are looked up."""
+        ...
+
+
+class PullRights(Protocol):
+    """Who may pull what from an Azure registry, as its management says."""
+
+    def actions(self, registry: Registry, scope_map: str) -> tuple[str, ...]:
+        """Return what a scope map allows: `repositories/team/app/content/read`, with wildcards."""
+        ...
+
+    def may_pull(self, registry: Registry, principal_id: str) -> bool | None:
+        """Say whether a role of the principal lets it pull; None when only roles that are not known were found."""
+        ...
+
+
+class PullTrial(Protocol):
+    """Pulling for real."""
+
+    def probe(self, image: ImageReference, username: str, secret: Secret | None) -> None:
+        """Return when the registry lets the credential, or without one anybody, pull. Raises as `RegistryDriver.verify` does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserIdentity:
+    """A user-assigned managed identity. `principal_id` is what roles are given to."""
+
+    id: ArmId
+    principal_id: str
+    tenant_id: str
+
+
+class AccessControl(Protocol):
+    """Identities and their roles, and the admin user's switch. Every write is harmless twice."""
+
+    def identity(self, identity: ArmId) -> UserIdentity:
+        """Return a user-assigned identity. NotFound when there is none."""
+        ...
+
+    def create_identity(self, identity: ArmId, location: str) -> UserIdentity:
+        """Create a user-assigned identity, or return the one that is there."""
+        ...
+
+    def granted_at(self, principal_id: str, role: str, scope: str) -> datetime | None:
+        """Return since when a role is assigned at a scope or above it; None when it is not."""
+        ...
+
+    def grant(self, principal_id: str, role: str, scope: str) -> None:
+        """Assign a role; one that is there already is success."""
+        ...
+
+    def switch_admin_user_off(self, registry: ArmId) -> None:
+        """Switch a registry's admin user off; both its passwords stop working."""
         ...
 
 

@@ -227,6 +227,42 @@ class RotationSettings(Section):
     rotate_without_expiry: Annotated[bool, Field(description="treat a credential that never ends as due")] = True
 
 
+# Azure writes these segments in either case. No flag for that: other readers of the published schema do not know it.
+_HOME = r"/subscriptions/[^/]+/[Rr]esource[Gg]roups/[^/]+/providers"
+_IDENTITY_ID = rf"^{_HOME}/[Mm]icrosoft\.[Mm]anaged[Ii]dentity/[Uu]ser[Aa]ssigned[Ii]dentities/[^/]+$"
+_VAULT_ID = rf"^({_HOME}/[Mm]icrosoft\.[Kk]ey[Vv]ault/[Vv]aults/[^/]+)?$"
+IdentityId = Annotated[str, Field(pattern=_IDENTITY_ID)]
+
+
+class MigrationSettings(Section):
+    """With which identities groups leave their stored passwords (`rotator migrate`), and how patiently."""
+
+    identity: Annotated[
+        str, Field(pattern=f"{_IDENTITY_ID}|^$", description="resource id of the user-assigned identity that groups pull with")
+    ] = ""
+    identities: Annotated[
+        dict[str, IdentityId], Field(description="login server or resource group to identity, where it is another one")
+    ] = {}
+    vault_id: Annotated[
+        str, Field(pattern=_VAULT_ID, description="resource id of the vault; needed to move groups to vault references")
+    ] = ""
+    # Azure honours a new role after minutes, and promises no number.
+    role_wait: Annotated[Duration, Field(description="how old a role must be before the first group relies on it")] = timedelta(
+        minutes=5
+    )
+    role_limit: Annotated[
+        Duration, Field(description="how long a group that Azure refuses for its image is tried again, since roles take minutes")
+    ] = timedelta(minutes=15)
+    admin_window: Annotated[
+        Duration, Field(description="how long an admin user must not have been used before it may be switched off")
+    ] = timedelta(days=30)
+
+    @field_validator("identities")
+    @classmethod
+    def _without_case(cls, given: dict[str, str]) -> dict[str, str]:
+        return {name.lower(): identity for name, identity in given.items()}
+
+
 class Schedule(Section):
     """When `rotator serve` works: cron expressions in UTC, with a random delay so that fleets do not move in step."""
 
@@ -326,6 +362,7 @@ class Settings(BaseSettings):
     clock: ClockSettings = ClockSettings()
     policies: Policies = Policies()
     rotation: RotationSettings = RotationSettings()
+    migration: MigrationSettings = MigrationSettings()
     schedule: Schedule = Schedule()
     state: State = State()
     service: Service = Service()

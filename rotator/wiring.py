@@ -15,11 +15,14 @@ from rotator.application import Application, Rulebook
 from rotator.audit.limits import Limits
 from rotator.audit.policies import load_policies
 from rotator.audit.waivers import load_waivers
+from rotator.azure.access import AzureAccess
 from rotator.azure.containergroups import ContainerGroups
 from rotator.azure.directory import EntraDirectory
 from rotator.azure.groupclient import GroupClient
 from rotator.azure.identity import token_credential
+from rotator.azure.network import AzureNetworks
 from rotator.azure.pacing import WritePacer
+from rotator.azure.pullrights import AzurePullRights
 from rotator.azure.registries import AzureRegistryCatalog
 from rotator.azure.usage import LoginEvents, NullUsageLog, SignIns, UsageLogs
 from rotator.azure.values import StoredValues
@@ -35,12 +38,15 @@ from rotator.clients.pulls import PullProbe
 from rotator.clients.rest import Rest
 from rotator.deployment.owners import OwnerRules
 from rotator.drivers import Dependencies, build_drivers, readers_of
+from rotator.explaining import Explainer
 from rotator.history.anchor import VaultAnchor
 from rotator.history.evidence import EvidenceLog, EvidenceSettings
 from rotator.history.record import History
 from rotator.inventory.classify import KnownHosts
 from rotator.inventory.gather import Readers
 from rotator.inventory.scope import Scope
+from rotator.migration.choices import Choices
+from rotator.migrations import Migrations
 from rotator.model.credential import PrincipalKind
 from rotator.model.secret import Secret
 from rotator.model.tool import Tool
@@ -52,7 +58,7 @@ from rotator.replicas.turns import SharedTurns
 from rotator.rotation.context import Context
 from rotator.rotation.durable import Journal
 from rotator.rotation.rules import Rules
-from rotator.settings import RotationSettings, Settings, UsageLogSettings
+from rotator.settings import MigrationSettings, RotationSettings, Settings, UsageLogSettings
 from rotator.telemetry.metrics import Metrics
 
 
@@ -95,11 +101,12 @@ def build(settings: Settings, observers: Sequence[Observer] = (), verb: str = ""
     values = StoredValues(vault, arm, subscriptions=settings.scope.subscriptions)
     usage = _usage_log(settings.usage_log, Logs(credential, endpoints.logs, network, clock, metrics.request), clock)
     directory = EntraDirectory(graph)
+    pulls = PullProbe(network, metrics.request)
     dependencies = Dependencies(
         arm=arm,
         graph=graph,
         clock=clock,
-        pulls=PullProbe(network, metrics.request),
+        pulls=pulls,
         directory=directory,
         logins=EcrLogins(
             clock,
@@ -157,6 +164,7 @@ def build(settings: Settings, observers: Sequence[Observer] = (), verb: str = ""
             vault=vault,
             values=values,
             principals=readers_of(drivers),
+            networks=AzureNetworks(arm),
         ),
         rulebook=lambda: rulebook(settings),
         context=context,
@@ -164,10 +172,18 @@ def build(settings: Settings, observers: Sequence[Observer] = (), verb: str = ""
         history=history,
         evidence=evidence,
         metrics=metrics,
+        explainer=Explainer(clock=clock, vault=vault, access=AzurePullRights(arm), pulls=pulls),
         turns=SharedTurns(replicas) if replicas else None,
         observers=(history, evidence, metrics, *observers),
         api_version=settings.container_instances.api_version,
         owners=OwnerRules(tags={Tool.TERRAFORM: settings.ownership.terraform_tags, Tool.BICEP: settings.ownership.bicep_tags}),
+        migrations=lambda told, at_work: Migrations(
+            context=told,
+            access=AzureAccess(arm),
+            choices=_choices(settings.migration),
+            tenant=settings.tenant_id,
+            at_work=at_work,
+        ),
     )
 
 
@@ -216,6 +232,10 @@ def _usage_log(chosen: UsageLogSettings | None, logs: Logs, clock: Clock) -> Usa
 
 def _rules(chosen: RotationSettings) -> Rules:
     return Rules(**{name: getattr(chosen, name) for name in Rules.__dataclass_fields__})
+
+
+def _choices(chosen: MigrationSettings) -> Choices:
+    return Choices(**{name: getattr(chosen, name) for name in Choices.__dataclass_fields__})
 
 
 def _max_ages(chosen: RotationSettings) -> Mapping[PrincipalKind, timedelta]:

@@ -136,6 +136,9 @@ def registry(name: str = "demo", **changes: object) -> Registry:
         "anonymous_pull": False,
         "abac": False,
         "public_access": True,
+        "rules_deny": False,
+        "trusted_services": True,
+        "endpoints": (),
     }
     given.update(changes)
     return Registry(**given)

@@ -9,7 +9,7 @@ from rotator.model.arm import ArmId
 from rotator.model.credential import Credential, Handle, Principal, PrincipalKind
 from rotator.model.errors import Held, NotFound, Rejected, VerificationFailed
 from rotator.model.estate import Estate, PrincipalRecord, Registry, StoredSecret, Unread
-from rotator.model.group import Binding, ContainerGroup, Inline, WriteOnlyField
+from rotator.model.group import Binding, ContainerGroup, Inline, Source, WriteOnlyField
 from rotator.model.image import ImageReference
 from rotator.model.secret import Secret
 from rotator.model.usage import Uses
@@ -48,6 +48,9 @@ def estate_of(cloud: MemoryCloud, *unread: str) -> Estate:
                 anonymous_pull=False,
                 abac=False,
                 public_access=True,
+                rules_deny=False,
+                trusted_services=True,
+                endpoints=(),
             ),
         ),
         records={one: PrincipalRecord(principal=one, credentials=MemoryDriver(cloud, one.kind).listed(one)) for one in seen},
@@ -219,7 +222,9 @@ class MemoryPlatform:
         values: Mapping[WriteOnlyField, Secret],
         tags: Mapping[str, str],
         usernames: Mapping[str, str],
+        entries: Mapping[str, Source] | None = None,
     ) -> None:
+        assert not entries, "no rotation replaces the way in which a group authenticates"
         cloud, current = self._cloud, self._cloud.groups[group.id.key]
         given = {field.path: value.reveal() for field, value in values.items()}
         missing = tuple(field.path for field in current.write_only if field.path not in given)

@@ -119,6 +119,9 @@ def estate(*, unread: bool = True) -> Estate:
         anonymous_pull=False,
         abac=False,
         public_access=True,
+        rules_deny=False,
+        trusted_services=True,
+        endpoints=(),
     )
     records = {
         PULL: PrincipalRecord(

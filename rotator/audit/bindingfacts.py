@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from rotator.audit.cases import Case, Facts, Sight
 from rotator.audit.groupfacts import last_start_at
 from rotator.audit.limits import Limits
+from rotator.audit.networkfacts import binding_network_facts
 from rotator.model.credential import Principal, PrincipalKind
 from rotator.model.estate import TAG_ROTATION, Estate
 from rotator.model.group import GROUP_TAG_PREFIX, Absent, Binding, ContainerGroup, Inline, ManagedIdentity, VaultReference
@@ -32,7 +33,8 @@ def binding_cases(
         facts.put("username", source.username if isinstance(source, Inline | VaultReference) else "")
         facts.put("identity_attached", source.attached if isinstance(source, ManagedIdentity) else True)
         facts.put("image_count", len(binding.images))
-        _registry(facts, estate, sight, normal_server(binding.registry), limits)
+        host = normal_server(binding.registry)
+        binding_network_facts(facts, estate, sight, group, host, _registry(facts, estate, sight, host, limits))
         _principal(facts, estate, sight, binding)
         facts.put("in_vault", *_in_vault(estate, sight, binding))
         facts.put("lease_run_out", *_run_out(estate, sight, group, binding, now))
@@ -63,7 +65,8 @@ _SHARED = frozenset(
 )
 
 
-def _registry(facts: Facts, estate: Estate, sight: Sight, host: str, limits: Limits) -> None:
+def _registry(facts: Facts, estate: Estate, sight: Sight, host: str, limits: Limits) -> str:
+    """Add the registry's own facts; returns why they are not known where they are not."""
     registry = estate.registry_of.get(host)
     facts.put("registry", host)
     facts.put("registry_is_azure", registry is not None or host.endswith(limits.registry_suffixes))
@@ -72,6 +75,7 @@ def _registry(facts: Facts, estate: Estate, sight: Sight, host: str, limits: Lim
     facts.put("registry_admin_enabled", registry.admin_enabled if registry else None, None if registry else why)
     facts.put("registry_public_access", registry.public_access if registry else None, None if registry else why)
     facts.put("registry_abac", registry.abac if registry else None, None if registry else why)
+    return why
 
 
 def _principal(facts: Facts, estate: Estate, sight: Sight, binding: Binding) -> None:

@@ -12,6 +12,7 @@ from rotator.audit.cases import Case, Facts, Sight
 from rotator.audit.credentialfacts import credential_cases
 from rotator.audit.groupfacts import group_facts
 from rotator.audit.limits import Limits
+from rotator.audit.networkfacts import registry_network_facts
 from rotator.model.arm import ArmId
 from rotator.model.estate import Estate, Registry, Unread
 from rotator.model.image import normal_server
@@ -43,7 +44,7 @@ def cases(estate: Estate, now: datetime, limits: Limits) -> Iterator[Case]:
         yield _unseen(Subject.REGISTRY, unread)
     consumers = _pulls(estate)
     for registry in estate.registries:
-        yield _registry_case(registry, consumers.get(registry.login_server.lower(), 0), sight)
+        yield _registry_case(estate, registry, consumers.get(registry.login_server.lower(), 0), sight)
     yield from credential_cases(estate, sight, now, limits)
 
 
@@ -68,7 +69,7 @@ def _pulls(estate: Estate) -> dict[str, int]:
     return counted
 
 
-def _registry_case(registry: Registry, consumers: int, sight: Sight) -> Case:
+def _registry_case(estate: Estate, registry: Registry, consumers: int, sight: Sight) -> Case:
     facts = Facts()
     facts.put("subscription", registry.id.subscription)
     facts.put("resource_group", registry.id.resource_group.lower())
@@ -81,6 +82,7 @@ def _registry_case(registry: Registry, consumers: int, sight: Sight) -> Case:
     facts.put("anonymous_pull", registry.anonymous_pull)
     facts.put("abac", registry.abac)
     facts.put("public_access", registry.public_access)
+    registry_network_facts(facts, estate, registry)
     hidden = sight.any_reason("container-groups")
     facts.put("consumers", consumers if consumers or not hidden else None, hidden)
     return Case(

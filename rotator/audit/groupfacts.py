@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from rotator.audit.cases import Facts, Sight
+from rotator.audit.networkfacts import group_network_facts
 from rotator.model.estate import Estate
 from rotator.model.group import ContainerGroup, GroupState
 
@@ -36,6 +37,7 @@ def group_facts(estate: Estate, sight: Sight, group: ContainerGroup) -> Facts:
     # they are no violation as long as nobody has looked.
     unread = sight.reason("value-sources", group.id.text)
     unsourced = [one.path for one in estate.unsourced.get(group.id, ())]
+    group_network_facts(facts, estate, sight, group)
     facts.put("unsourced_fields", None if unread else unsourced, unread)
     return facts
 

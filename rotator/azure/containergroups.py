@@ -24,7 +24,7 @@ from rotator.clients.refusals import Asked
 from rotator.clients.retry import retried
 from rotator.model.arm import ArmId
 from rotator.model.errors import Conflict, Indeterminate, NotFound, Rejected, RemoteError, Unavailable
-from rotator.model.group import ContainerGroup, GroupState, WriteOnlyField
+from rotator.model.group import ContainerGroup, GroupState, Source, WriteOnlyField
 from rotator.model.secret import Secret
 from rotator.ports import Clock, Health
 
@@ -120,6 +120,7 @@ class ContainerGroups:
         values: Mapping[WriteOnlyField, Secret],
         tags: Mapping[str, str],
         usernames: Mapping[str, str],
+        entries: Mapping[str, Source] | None = None,
     ) -> None:
         """Put the group again with every write-only field filled from `values`; returns when Azure says it is done.
 
@@ -132,10 +133,10 @@ class ContainerGroups:
         region = (group.id.subscription, group.location.lower())
 
         def put() -> None:
-            body = compose(self._current(group), values=values, tags=tags, usernames=usernames)
+            body = compose(self._current(group), values=values, tags=tags, usernames=usernames, entries=entries)
             while pause := self._pacer.claim(region):
                 self._clock.sleep(pause)
-                body = compose(self._current(group), values=values, tags=tags, usernames=usernames)
+                body = compose(self._current(group), values=values, tags=tags, usernames=usernames, entries=entries)
             try:
                 self._put(group.id, region, body.reveal())
             except _TakenAndFailed:

@@ -7,9 +7,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Never
 
+from rotator.azure.entries import replace_entries
 from rotator.azure.writeonly import Form, Object, Place, objects, part, places
 from rotator.model.errors import Held
-from rotator.model.group import WriteOnlyField
+from rotator.model.group import Source, WriteOnlyField
 from rotator.model.image import normal_server
 from rotator.model.secret import Secret
 
@@ -51,14 +52,17 @@ def compose(
     values: Mapping[WriteOnlyField, Secret],
     tags: Mapping[str, str],
     usernames: Mapping[str, str],
+    entries: Mapping[str, Source] | None = None,
 ) -> DeploymentBody:
     """Return what to PUT so that the group keeps every property, known to this program or not, and takes the new values.
 
     `body` is what a GET answered; it is not changed. `tags` are added. `usernames` replaces the user name of registry
-    entries, by normalised host. Raises Held, with the fields in `missing`, when a write-only field has no value in
+    entries, by normalised host; `entries` how they authenticate.
+    Raises Held, with the fields in `missing`, when a write-only field has no value in
     `values`, or one that Azure could not read: a PUT resets whatever it leaves out.
     """
     document = copy.deepcopy(dict(body))
+    replace_entries(document, entries or {})
     absent = list(places(document))
     missing = tuple(dict.fromkeys(place.field.path for place in absent if not values.get(place.field)))
     if missing:

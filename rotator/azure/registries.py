@@ -1,13 +1,13 @@
 """The registry catalogue: Azure container registries, their repository tokens and scope maps, as Resource Manager lists them."""
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from typing import Any
 
 from azure.core.credentials import TokenCredential
 from azure.mgmt.containerregistry import ContainerRegistryManagementClient
-from azure.mgmt.containerregistry import models as sdk
 
+from rotator.azure.groupbody import instant_of
 from rotator.clients.network import Network
 from rotator.clients.observed import RequestObserver, unobserved
 from rotator.clients.paging import paged
@@ -27,7 +27,8 @@ _READ_TOKENS = "Microsoft.ContainerRegistry/registries/tokens/read"
 class AzureRegistryCatalog:
     """Reads registries and tokens through the registry SDK.
 
-    The SDK's models are safe here, because nothing that they return is ever written back.
+    The SDK's models are safe here, because nothing that they return is ever written back. They are read as the JSON objects that
+    they also are: by attribute, one that is read while another thread first uses its class may come as a plain dictionary.
     """
 
     def __init__(
@@ -66,8 +67,8 @@ class AzureRegistryCatalog:
             needs=_READ_REGISTRIES,
             thing=f"subscription {subscription}",
         ):
-            if found.properties is not None and found.properties.login_server:
-                yield _registry(found, found.properties)
+            if _section(found, "properties").get("loginServer"):
+                yield _registry(found)
 
     def tokens(self, registry: Registry) -> Iterator[PrincipalRecord]:
         """Yield the repository tokens of a registry with their passwords' facts; values are never listed."""
@@ -84,57 +85,77 @@ class AzureRegistryCatalog:
             yield _token(registry, token)
 
 
-def _registry(found: sdk.Registry, facts: sdk.RegistryProperties) -> Registry:
+def _registry(found: Mapping[str, Any]) -> Registry:
+    facts = _section(found, "properties")
     return Registry(
-        id=ArmId(str(found.id)),
-        name=str(found.name),
-        login_server=normal_server(str(facts.login_server)),
-        location=found.location,
-        sku=str(_word(found.sku.name)) if found.sku else "",
-        admin_enabled=facts.admin_user_enabled,
-        anonymous_pull=facts.anonymous_pull_enabled,
-        abac=_is(facts.role_assignment_mode, "AbacRepositoryPermissions"),
-        public_access=_is(facts.public_network_access, "Enabled"),
-        tags=dict(found.tags or {}),
+        id=ArmId(str(found["id"])),
+        name=str(found["name"]),
+        login_server=normal_server(str(facts["loginServer"])),
+        location=str(found.get("location", "")),
+        sku=str(_section(found, "sku").get("name") or ""),
+        admin_enabled=facts.get("adminUserEnabled"),
+        anonymous_pull=facts.get("anonymousPullEnabled"),
+        abac=_is(facts.get("roleAssignmentMode"), "AbacRepositoryPermissions"),
+        public_access=_is(facts.get("publicNetworkAccess"), "Enabled"),
+        tags=dict(found.get("tags") or {}),
+        rules_deny=_rules_deny(facts),
+        trusted_services=_is(facts.get("networkRuleBypassOptions"), "AzureServices"),
+        endpoints=_endpoints(facts),
     )
 
 
-def _token(registry: Registry, token: sdk.Token) -> PrincipalRecord:
+def _rules_deny(facts: Mapping[str, Any]) -> bool | None:
+    # Only the Premium SKU has network rules, and shows none for the others (facts of the registry's own documents).
+    rules = _section(facts, "networkRuleSet")
+    return _is(rules.get("defaultAction"), "Deny") if rules else False
+
+
+def _endpoints(facts: Mapping[str, Any]) -> tuple[ArmId, ...] | None:
+    listed = facts.get("privateEndpointConnections")
+    if listed is None:
+        return None
+    approved = []
+    for one in listed:
+        inside = _section(one, "properties")
+        state, endpoint = _section(inside, "privateLinkServiceConnectionState"), _section(inside, "privateEndpoint")
+        if endpoint.get("id") and _is(state.get("status"), "Approved"):
+            approved.append(ArmId(str(endpoint["id"])))
+    return tuple(approved)
+
+
+def _token(registry: Registry, token: Mapping[str, Any]) -> PrincipalRecord:
     principal = Principal(
         kind=PrincipalKind.ACR_TOKEN,
         registry=registry.login_server,
-        name=str(token.name),
+        name=str(token["name"]),
         resource_id=registry.id.text,
     )
-    facts = token.properties
-    scope = ArmId(facts.scope_map_id).name if facts is not None and facts.scope_map_id else ""
+    facts = _section(token, "properties")
+    scope_map = facts.get("scopeMapId")
     return PrincipalRecord(
         principal=principal,
-        credentials=_passwords(principal, facts),
-        enabled=_is(facts.status, "enabled") if facts is not None else None,
-        display_name=str(token.name),
-        scope=scope,
+        credentials=_passwords(principal, _section(facts, "credentials").get("passwords")),
+        enabled=_is(facts.get("status"), "enabled"),
+        display_name=principal.name,
+        scope=ArmId(str(scope_map)).name if scope_map else "",
     )
 
 
-def _passwords(principal: Principal, facts: sdk.TokenProperties | None) -> tuple[Credential, ...] | None:
+def _passwords(principal: Principal, listed: Sequence[Mapping[str, Any]] | None) -> tuple[Credential, ...] | None:
     """Return what is known of the slots, or None when the service left them out: that is not the same as having none."""
-    if facts is None or facts.credentials is None or facts.credentials.passwords is None:
+    if listed is None:
         return None
     return tuple(
-        slot_credential(principal, str(_word(one.name)), _utc(one.creation_time), _utc(one.expiry))
-        for one in facts.credentials.passwords
+        slot_credential(principal, str(one["name"]), instant_of(one.get("creationTime")), instant_of(one.get("expiry")))
+        for one in listed
     )
+
+
+def _section(holder: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = holder.get(name)
+    return found if isinstance(found, Mapping) else {}
 
 
 def _is(said: object, word: str) -> bool | None:
     """Compare what the service said, ignoring case; None when it said nothing."""
-    return None if said is None else str(_word(said)).lower() == word.lower()
-
-
-def _word(said: object) -> object:
-    return getattr(said, "value", said)
-
-
-def _utc(at: datetime | None) -> datetime | None:
-    return at.astimezone(UTC) if at else None
+    return None if said is None else str(said).lower() == word.lower()

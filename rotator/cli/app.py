@@ -14,9 +14,12 @@ from rotator.cli import (
     config,
     demo,
     deploy,
+    disableadmin,
     evidence,
+    explain,
     export,
     history,
+    migrate,
     plan,
     resume,
     revoke,
@@ -48,6 +51,7 @@ app = typer.Typer(
 
 app.command("demo")(demo.demo)
 app.command("audit")(audit.audit)
+app.command("explain")(explain.explain)
 app.command("plan")(plan.plan)
 app.command("rotate")(rotate.rotate)
 app.command("run")(run.run)
@@ -60,6 +64,8 @@ app.command("resume")(resume.resume)
 app.command("roll-back")(rollback.roll_back)
 app.command("abandon")(abandon.abandon)
 app.command("revoke")(revoke.revoke)
+app.command("migrate")(migrate.migrate)
+app.command("disable-admin-user")(disableadmin.disable_admin_user)
 app.command("history")(history.history)
 app.add_typer(evidence.app, name="evidence")
 app.add_typer(config.app, name="config")

@@ -21,13 +21,14 @@ def audit(
     """Audit the container groups in scope. Changes nothing."""
     from rotator.cli import output, tables
     from rotator.cli.session import opened, settings_of
+    from rotator.migration.paths import paths_of
     from rotator.report.document import build
     from rotator.service.run import look
 
     output.check_files(report=report, metrics=metrics_file)
     with opened(settings_of(config), log_level) as application:
         seen = look(application)
-        document = build(estate=seen.estate, audit=seen.audit, plan=seen.plan)
+        document = build(estate=seen.estate, audit=seen.audit, plan=seen.plan, paths=paths_of(seen.estate))
         if report:
             output.write_report(document, report)
         if metrics_file:

@@ -92,6 +92,7 @@ def _heading(console: "Console", text: str) -> None:
 
 def _proved(application: "Application", sandbox: "Sandbox", runs: "list[Run]") -> "Report":
     """Ask the oracle, after showing it every text that this program wrote."""
+    from rotator.migration.paths import paths_of
     from rotator.report import html
     from rotator.report.document import build
 
@@ -104,6 +105,7 @@ def _proved(application: "Application", sandbox: "Sandbox", runs: "list[Run]") -
             audit=last.audit,
             plan=application.plan(last.estate),
             outcomes=outcomes,
+            paths=paths_of(last.estate),
             oracle=sandbox.oracle.report(),
             texts_scanned=texts,
         )

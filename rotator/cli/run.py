@@ -24,6 +24,7 @@ def run(
     from rotator.cli import output, tables
     from rotator.cli.session import opened, settings_of
     from rotator.cli.steps import carried_out
+    from rotator.migration.paths import paths_of
     from rotator.report.document import build
     from rotator.service.run import look
 
@@ -33,7 +34,9 @@ def run(
     with opened(settings_of(config), log_level, verb="run") as application:
         console = output.console()
         done = carried_out(application, look(application), console, quiet=as_json)
-        document = build(estate=done.estate, audit=done.audit, plan=done.plan, outcomes=done.outcomes)
+        document = build(
+            estate=done.estate, audit=done.audit, plan=done.plan, outcomes=done.outcomes, paths=paths_of(done.estate)
+        )
         if report:
             output.write_report(document, report)
         if metrics_file:

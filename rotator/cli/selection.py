@@ -10,6 +10,7 @@ from rotator.model.errors import ConfigError
 if TYPE_CHECKING:
     from rotator.model.credential import Principal
     from rotator.model.estate import Estate
+    from rotator.model.group import ContainerGroup
     from rotator.model.rotation import Situation
 
 
@@ -47,6 +48,23 @@ def one_principal(which: str, estate: "Estate", situations: "Sequence[Situation]
         f"{which}: no credential has this id{unread}{_hint(which, sorted(known))}",
         advice="rotator status and rotator plan --json list ids; * stands for anything.",
     )
+
+
+def one_group(which: str, estate: "Estate") -> "ContainerGroup":
+    """Return the one group that a name, a resource id or a glob names. Raises ConfigError for none, and for several."""
+    wanted = which.strip().rstrip("/").lower()
+    found = [one for one in estate.groups if wanted in (one.id.key, one.name.lower())]
+    found = found or [one for one in estate.groups if fnmatchcase(one.name.lower(), wanted) or fnmatchcase(one.id.key, wanted)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        some = ", ".join(f"{one.name} (in {one.id.resource_group})" for one in found[:5])
+        more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+        raise ConfigError(f"{which} fits {len(found)} groups: {some}{more}", advice="Name one, by its resource id if need be.")
+    unread = "; it may be among what could not be read" if any(one.what == "container-groups" for one in estate.unread) else ""
+    near = difflib.get_close_matches(wanted, [one.name for one in estate.groups], n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise ConfigError(f"{which}: no container group in scope has this name{unread}{hint}", advice="rotator audit lists groups.")
 
 
 def _hint(text: str, ids: Sequence[str]) -> str:

@@ -5,6 +5,9 @@ to authenticate, fetch a token for `repository:<name>:pull`, ask for the manifes
 pulls, so what passes here passes there, unless the registry's network rules tell the two callers apart.
 """
 
+import base64
+import binascii
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +20,7 @@ from rotator.clients.failures import translated
 from rotator.clients.network import Network
 from rotator.clients.observed import RequestObserver, unobserved
 from rotator.clients.refusals import retry_after
-from rotator.model.errors import NotFound, RemoteError, Throttled, Unavailable, VerificationFailed
+from rotator.model.errors import NotFound, Refusal, RemoteError, Throttled, Unavailable, VerificationFailed
 from rotator.model.image import DOCKER_HUB, ImageReference
 from rotator.model.secret import Secret
 from rotator.model.usage import OWN_AGENT
@@ -56,13 +59,13 @@ class PullProbe:
         self._observe = observe
         self._timeout = timeout
 
-    def probe(self, image: ImageReference, username: str, secret: Secret) -> None:
-        """Return when the registry lets the credential read the image's manifest.
+    def probe(self, image: ImageReference, username: str, secret: Secret | None) -> None:
+        """Return when the registry lets the credential read the image's manifest; without a secret, when it lets anybody.
 
-        Raises VerificationFailed, with a sentence for each cause, when it does not (wrong credential, no permission,
-        firewall); NotFound when the registry has no such image for this user, which no other credential would change;
-        Throttled or Unavailable when the registry could not answer, which says nothing about the credential. No error holds
-        the secret, the token or what the registry wrote.
+        Raises VerificationFailed, with a sentence for each cause, when it does not (wrong credential, expired, no right to
+        this repository, firewall); NotFound when the registry has no such image for this user, which no other credential would
+        change; Throttled or Unavailable when the registry could not answer, which says nothing about the credential. No error
+        holds the secret, the token or what the registry wrote.
         """
         with (
             translated(api=_API, operation="pull", thing=str(image)),
@@ -75,11 +78,11 @@ class PullProbe:
 class _Attempt:
     """One probe: the three requests and what their answers mean."""
 
-    def __init__(self, client: httpx.Client, image: ImageReference, username: str, secret: Secret) -> None:
+    def __init__(self, client: httpx.Client, image: ImageReference, username: str, secret: Secret | None) -> None:
         self._client = client
         self._image = image
-        self._username = username
-        self._basic = httpx.BasicAuth(username, secret.reveal())
+        self._who = f"the credential of {username}" if secret else "an anonymous caller"
+        self._basic = httpx.BasicAuth(username, secret.reveal()) if secret else httpx.Auth()
         self._root = f"https://{_HOSTS.get(image.server, image.server)}/v2/"
 
     def run(self) -> None:
@@ -90,7 +93,7 @@ class _Attempt:
         answer = self._client.get(self._root, auth=self._basic)
         self._refuse_if_failing(answer)
         if answer.status_code in (401, 403):
-            raise self._wrong_credential(answer)
+            raise self._refused(answer)
         self._manifest({}, self._basic)
 
     def _challenge(self) -> _Challenge:
@@ -107,15 +110,22 @@ class _Attempt:
     def _token(self, challenge: _Challenge) -> str:
         if urlsplit(challenge.realm).scheme != "https":
             # The password would travel in the clear to wherever the answer points.
-            raise VerificationFailed(f"{self._image.server} asks for the credential over an unencrypted connection; not sent")
+            raise VerificationFailed(
+                f"{self._image.server} asks for the credential over an unencrypted connection; not sent",
+                refusal=Refusal.INSECURE,
+            )
         query = {"service": challenge.service, "scope": f"repository:{self._image.repository}:pull"}
         answer = self._client.get(challenge.realm, params=query, auth=self._basic)
         self._refuse_if_failing(answer)
         if answer.status_code != 200:
-            raise self._wrong_credential(answer)
+            raise self._refused(answer)
         token = _token_of(answer)
         if not token:
             raise self._unavailable("answered a token request without a token")
+        # Registries answer 200 to whoever has the right password, and leave out what he may not do.
+        granted = _granted(token, self._image.repository)
+        if granted is not None and not granted & {"pull", "*"}:
+            raise self._no_right()
         return token
 
     def _manifest(self, headers: Mapping[str, str], auth: httpx.Auth) -> None:
@@ -123,37 +133,56 @@ class _Attempt:
         answer = self._client.head(url, headers={"Accept": _MANIFESTS, **headers}, auth=auth)
         self._refuse_if_failing(answer)
         if answer.status_code in (401, 403):
-            raise VerificationFailed(
-                f"{self._image.server} accepts the credential of {self._username}, but does not let it pull {self._image}",
-                advice="Grant the principal the right to pull this repository; the old credential is kept.",
-            )
+            raise self._no_right()
         if answer.status_code == 404:
             raise NotFound(
-                f"{self._image} does not exist, or {self._username} may not know that it does", api=_API, operation="pull"
+                f"{self._image} does not exist in {self._image.server}, or {self._who} may not know that it does",
+                api=_API,
+                operation="pull",
             )
         if answer.status_code != 200:
             raise self._unavailable(f"answered {answer.status_code} for the manifest")
 
-    def _wrong_credential(self, answer: httpx.Response) -> VerificationFailed:
-        # Azure's registries use one status and one code for a firewall's no and a wrong password; only the link that the
-        # text carries tells them apart. The type is the same, so nothing is decided by it but the sentence.
-        if answer.status_code == 403 and ("acr/firewall" in answer.text or "not allowed access" in answer.text):
-            return self._firewall()
+    def _no_right(self) -> VerificationFailed:
         return VerificationFailed(
-            f"{self._image.server} does not accept the credential of {self._username} (tried for {self._image})",
-            advice="A new credential may need a minute to reach every replica; if it stays, it expired or was disabled.",
+            f"{self._image.server} accepts {self._who}, but does not let it pull {self._image}: its scope or role leaves out"
+            f" the repository {self._image.repository}, or there is no such repository",
+            advice="Grant the principal the right to pull this repository; the old credential is kept.",
+            refusal=Refusal.NO_RIGHT,
+        )
+
+    def _refused(self, answer: httpx.Response) -> VerificationFailed:
+        # Registries use one status and one code for several causes; only the text tells them apart. The type is the same, so
+        # nothing is decided by it but the sentence.
+        text = answer.text.lower()
+        if answer.status_code == 403 and ("acr/firewall" in text or "not allowed access" in text):
+            return self._firewall()
+        if "token has expired" in text:  # ECR, after twelve hours
+            return VerificationFailed(
+                f"{self._image.server} says that {self._who} has expired (tried for {self._image})",
+                advice="Ask for a new one: rotator rotate does.",
+                refusal=Refusal.EXPIRED,
+            )
+        return VerificationFailed(
+            f"{self._image.server} does not accept {self._who} (tried for {self._image})",
+            advice="A new credential may need a minute to reach every replica; if it stays, the user name or the password is"
+            " wrong, or it expired, was disabled or ended.",
+            refusal=Refusal.WRONG_CREDENTIAL,
         )
 
     def _firewall(self) -> VerificationFailed:
         return VerificationFailed(
             f"the firewall of {self._image.server} refuses the address that rotator calls from (tried for {self._image})",
-            advice="Allow rotator's outgoing address in the registry's network rules, or run it inside the network.",
+            advice="Allow rotator's outgoing address in the registry's network rules, or run it inside the network. Azure itself"
+            " passes a closed registry with a user-assigned identity only, never with a password.",
+            refusal=Refusal.FIREWALL,
         )
 
     def _refuse_if_failing(self, answer: httpx.Response) -> None:
         if answer.status_code == 429:
+            limit = "its pull limit is used up" if "toomanyrequests" in answer.text.lower() else "it asked to slow down"
             raise Throttled(
-                f"{self._image.server} asked to slow down while {self._image} was tried",
+                f"{self._image.server} did not answer for {self._image}: {limit}, which says nothing about {self._who}",
                 api=_API,
                 operation="pull",
                 retry_after=retry_after(answer.headers),
@@ -162,7 +191,11 @@ class _Attempt:
             raise self._unavailable(f"answered {answer.status_code}")
 
     def _unavailable(self, what: str) -> RemoteError:
-        return Unavailable(f"{self._image.server} {what} while {self._image} was tried", api=_API, operation="pull")
+        return Unavailable(
+            f"{self._image.server} {what} while {self._image} was tried, which says nothing about {self._who}",
+            api=_API,
+            operation="pull",
+        )
 
 
 def _token_of(answer: httpx.Response) -> str:
@@ -175,3 +208,22 @@ def _token_of(answer: httpx.Response) -> str:
     # The specification has `token`; Azure and OAuth 2 answer `access_token`.
     token = body.get("access_token") or body.get("token")
     return token if isinstance(token, str) else ""
+
+
+def _granted(token: str, repository: str) -> set[str] | None:
+    """Return what an access token lets its bearer do with a repository; None when the token cannot be read.
+
+    The claim is that of the registries' token authentication: `access: [{type, name, actions}]`. Some registries' tokens are
+    opaque, and those tell nothing.
+    """
+    parts = token.split(".")
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        return {
+            str(action)
+            for one in claims["access"]
+            if one.get("type") == "repository" and one.get("name") == repository
+            for action in one.get("actions") or ()
+        }
+    except (IndexError, KeyError, TypeError, AttributeError, ValueError, binascii.Error):
+        return None

@@ -28,6 +28,8 @@ TITLES = {
     "container-instances": "Azure Container Instances",
     "container-registry": "Azure Container Registry",
     "key-vault": "Key Vault",
+    "network": "Azure's networks",
+    "authorization": "Azure's role assignments",
     "graph": "Microsoft Graph",
     "logs": "Log Analytics",
     "entra": "Microsoft Entra",

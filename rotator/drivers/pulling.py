@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from rotator.clients.pulls import PullProbe
 from rotator.clients.retry import retried
 from rotator.model.credential import Credential
+from rotator.model.errors import Refusal, VerificationFailed
 from rotator.model.image import ImageReference
 from rotator.model.secret import Secret
 from rotator.ports import Clock
@@ -17,4 +18,15 @@ def pull_all(probe: PullProbe, clock: Clock, credential: Credential, secret: Sec
     new secret is still on its way to some replica is the caller's to judge, by the driver's traits.
     """
     for image in images:
-        retried(clock, lambda one=image: probe.probe(one, credential.username, secret), key=str(image))  # type: ignore[misc]
+        try:
+            retried(clock, lambda one=image: probe.probe(one, credential.username, secret), key=str(image))  # type: ignore[misc]
+        except VerificationFailed as error:
+            if error.refusal is Refusal.WRONG_CREDENTIAL and credential.expired(clock.now()):
+                # The registry says the same of a wrong password and of one that has ended; the date tells.
+                raise VerificationFailed(
+                    f"the credential of {credential.username} at {image.server} expired on {credential.expires_at:%Y-%m-%d %H:%M}"
+                    f" UTC, so {image} cannot be pulled with it",
+                    advice="Issue a new one: rotator rotate does.",
+                    refusal=Refusal.EXPIRED,
+                ) from error
+            raise

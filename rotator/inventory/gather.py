@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from rotator.inventory.classify import DEFAULT_HOSTS, KnownHosts, classify
+from rotator.inventory.networks import read_networks
 from rotator.inventory.scope import Scope
 from rotator.inventory.suspects import find_suspects
 from rotator.model.arm import ArmId
@@ -14,7 +15,16 @@ from rotator.model.errors import NotFound, RotatorError
 from rotator.model.estate import Estate, PrincipalRecord, Registry, Unread
 from rotator.model.group import ContainerGroup, Inline, WriteOnlyField
 from rotator.model.image import normal_server
-from rotator.ports import Clock, Directory, GroupPlatform, PrincipalReader, RegistryCatalog, SecretStore, ValueSource
+from rotator.ports import (
+    Clock,
+    Directory,
+    GroupPlatform,
+    NetworkCatalog,
+    PrincipalReader,
+    RegistryCatalog,
+    SecretStore,
+    ValueSource,
+)
 
 ROTATABLE = frozenset({PrincipalKind.ACR_TOKEN, PrincipalKind.ENTRA_APP, PrincipalKind.ECR})
 """Kinds whose groups need no source for their registry password, because a rotation brings a new one: those with a driver."""
@@ -35,6 +45,7 @@ class Readers:
     vault: SecretStore
     values: ValueSource
     principals: Mapping[PrincipalKind, PrincipalReader] = field(default_factory=dict)
+    networks: NetworkCatalog | None = None
 
 
 def gather(
@@ -76,6 +87,8 @@ def gather(
         tokens = _flat(
             pool.map(lambda one: notes.read(one.id.text, "tokens", lambda: readers.registries.tokens(one)), registries)
         )
+        # A few requests at most, so one after the other, beside everything else.
+        networks = pool.submit(read_networks, readers.networks, groups, registries, notes.read)
         found = _flat(
             pool.map(lambda one: notes.read(one.name, "applications", lambda: _looked_up(readers.directory, one)), applications)
         )
@@ -97,6 +110,7 @@ def gather(
         records={one.principal: one for one in records},
         secrets=tuple(sorted(secrets, key=lambda one: one.name)),
         unsourced=dict(sorted(unsourced.items())),
+        networks=networks.result(),
         unread=notes.written(),
     )
 

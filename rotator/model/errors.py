@@ -5,6 +5,7 @@ people. No class accepts a response body: the text of an error is written by us,
 """
 
 from datetime import timedelta
+from enum import StrEnum
 
 
 class RotatorError(Exception):
@@ -150,11 +151,27 @@ class Indeterminate(RemoteError):
     advice = "Nothing to do: the next step looks at what really happened."
 
 
+class Refusal(StrEnum):
+    """Why a registry does not let somebody pull an image, as far as its answer tells."""
+
+    WRONG_CREDENTIAL = "wrong-credential"
+    EXPIRED = "expired"
+    NO_RIGHT = "no-right"
+    FIREWALL = "firewall"
+    NO_IMAGE = "no-image"
+    INSECURE = "insecure"
+    UNKNOWN = "unknown"
+
+
 class VerificationFailed(RotatorError):
-    """A new credential could not pull an image. Nothing uses it yet; the old one is untouched."""
+    """A credential could not pull an image. `refusal` is the cause, which the message gives a sentence of its own."""
 
     code = "verification"
     advice = "Check that the principal may read the image named; the old credential is kept."
+
+    def __init__(self, message: str, *, advice: str | None = None, refusal: Refusal = Refusal.UNKNOWN) -> None:
+        super().__init__(message, advice=advice)
+        self.refusal = refusal
 
 
 class CutoverFailed(RotatorError):

@@ -8,11 +8,16 @@ from functools import cached_property
 from rotator.model.arm import ArmId
 from rotator.model.credential import Credential, Principal
 from rotator.model.group import ContainerGroup, WriteOnlyField
+from rotator.model.network import Networks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registry:
-    """One Azure container registry. None means that the service did not say."""
+    """One Azure container registry. None means that the service did not say.
+
+    `rules_deny`: its network rules refuse every address that they do not list. `trusted_services`: they let Azure's own services
+    past. `endpoints` are its approved private endpoints.
+    """
 
     id: ArmId
     name: str
@@ -24,6 +29,16 @@ class Registry:
     abac: bool | None
     public_access: bool | None
     tags: Mapping[str, str] = field(default_factory=dict)
+    rules_deny: bool | None = None
+    trusted_services: bool | None = None
+    endpoints: tuple[ArmId, ...] | None = None
+
+    @property
+    def closed(self) -> bool | None:
+        """Whether somebody on the public network is refused: it is off there, or its rules let only listed addresses in."""
+        if self.public_access is False or self.rules_deny is True:
+            return True
+        return None if self.public_access is None or self.rules_deny is None else False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +99,7 @@ class Estate:
     unsourced: Mapping[ArmId, tuple[WriteOnlyField, ...]]
     unread: tuple[Unread, ...]
     bystanders: tuple[ContainerGroup, ...] = ()
+    networks: Networks = field(default_factory=Networks)
 
     @cached_property
     def consumers(self) -> Mapping[Principal, tuple[ContainerGroup, ...]]:

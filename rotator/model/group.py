@@ -115,6 +115,14 @@ class ContainerGroup:
     pulls: tuple[Pull, ...] = ()
 
     @property
+    def subnets(self) -> tuple[ArmId, ...]:
+        """The subnets that the group is put into; none for a group on the public network."""
+        properties = self.body.get("properties")
+        listed = properties.get("subnetIds") if isinstance(properties, Mapping) else None
+        found = [one.get("id") for one in listed if isinstance(one, Mapping)] if isinstance(listed, list) else []
+        return tuple(ArmId(one) for one in found if isinstance(one, str) and one)
+
+    @property
     def name(self) -> str:
         """The group's name."""
         return self.id.name

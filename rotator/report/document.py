@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from rotator import __version__
 from rotator.model.arm import ArmId
 from rotator.model.estate import Estate, Unread
+from rotator.model.migration import Path
 from rotator.model.policy import Audit, Finding, Policy, Severity, Verdict, Waiver
 from rotator.model.rotation import Action, Plan, PlanItem, Retirement, RotationOutcome, Situation
 from rotator.report.inventory import Mode, modes
@@ -110,6 +111,7 @@ class Report:
     outcomes: tuple[RotationOutcome, ...]
     waivers: tuple[WaiverUse, ...]
     inventory: tuple[Mode, ...]
+    paths: tuple[Path, ...]
     names: Mapping[str, str]
     proof: Proof | None
 
@@ -136,8 +138,12 @@ def build(
     outcomes: Iterable[RotationOutcome] = (),
     oracle: Mapping[str, object] | None = None,
     texts_scanned: int = 0,
+    paths: Iterable[Path] = (),
 ) -> Report:
-    """Return the report of one reading. `oracle` is the sandbox oracle's own report, when there was one."""
+    """Return the report of one reading.
+
+    `paths` are the groups' cheapest ways to zero secrets; `oracle` is the sandbox oracle's own report, when there was one.
+    """
     return Report(
         schema=SCHEMA,
         version=__version__,
@@ -154,6 +160,7 @@ def build(
         outcomes=tuple(outcomes),
         waivers=_waivers(audit),
         inventory=modes(estate),
+        paths=tuple(paths),
         names={one.principal.id: one.display_name for one in estate.records.values() if one.display_name},
         proof=None if oracle is None else proof(oracle, texts_scanned),
     )

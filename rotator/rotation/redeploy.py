@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 
 from rotator.model.credential import Credential, Handle
-from rotator.model.errors import Held, Indeterminate, VerificationFailed
+from rotator.model.errors import Held, Indeterminate, Rejected, VerificationFailed
 from rotator.model.group import Binding, ContainerGroup, Inline, WriteOnlyField
 from rotator.model.image import ImageReference
 from rotator.model.rotation import Consumer, PlanItem
 from rotator.model.secret import Secret
 from rotator.rotation.context import Context
+from rotator.rotation.inaccessible import INACCESSIBLE, explained
 from rotator.rotation.verify import pull_all
 
 
@@ -37,6 +38,10 @@ def redeploy(
     usernames = dict.fromkeys(consumer.registries, username) if username else {}
     try:
         context.platform.redeploy(group, values=values, tags=tags, usernames=usernames)
+    except Rejected as error:
+        if error.reason != INACCESSIBLE:
+            raise
+        raise explained(context, item, group, values, username, error) from error
     except Indeterminate:
         # The tags travelled with the passwords: they are there together or not at all.
         present = context.platform.read(group.id).tags

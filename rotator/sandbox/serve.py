@@ -24,7 +24,8 @@ from rotator.sandbox.clouds.entra import routes as entra
 from rotator.sandbox.clouds.graph import routes as graph
 from rotator.sandbox.clouds.keyvault import routes as keyvault
 from rotator.sandbox.clouds.loganalytics import routes as loganalytics
-from rotator.sandbox.clouds.registries import pull, tokens
+from rotator.sandbox.clouds.network import routes as network
+from rotator.sandbox.clouds.registries import plainpull, pull, tokens
 from rotator.sandbox.clouds.registries import routes as registries
 from rotator.sandbox.control import ControlApp
 from rotator.sandbox.faults import FaultPlan
@@ -35,7 +36,7 @@ from rotator.sandbox.world import World, WorldOptions
 ROUTES: tuple[Route, ...] = (
     *arm.ROUTES,
     *roleroutes.ROUTES, *containergroups.ROUTES, *registries.ROUTES,
-    *tokens.ROUTES, *keys.ROUTES, *pull.ROUTES, *keyvault.ROUTES,
+    *tokens.ROUTES, *keys.ROUTES, *pull.ROUTES, *plainpull.ROUTES, *network.ROUTES, *keyvault.ROUTES,
     *graph.ROUTES, *loganalytics.ROUTES, *aws.ROUTES, *entra.ROUTES,
 )  # fmt: skip
 

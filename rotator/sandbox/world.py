@@ -44,13 +44,14 @@ from rotator.sandbox.clouds.graph.records import Directory
 from rotator.sandbox.clouds.keys import Keys
 from rotator.sandbox.clouds.keyvault.records import Vaults
 from rotator.sandbox.clouds.loganalytics.records import Logs
+from rotator.sandbox.clouds.network.records import Networks
 from rotator.sandbox.clouds.registries.table import Registries
 from rotator.sandbox.faults import FaultPlan
 from rotator.sandbox.ledger import Ledger
 from rotator.sandbox.wire import Limits, Operations, rfc3339
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-_TABLES = ("operations", "limits", "arm", "entra", "graph", "vaults", "registries", "aws", "keys", "logs", "groups")
+_TABLES = ("operations", "limits", "arm", "entra", "graph", "vaults", "registries", "aws", "keys", "logs", "networks", "groups")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +143,7 @@ class World:
         self.aws = Aws(self)
         self.keys = Keys(self)
         self.logs = Logs(self)
+        self.networks = Networks(self)
         self.groups = Groups(self)
 
     def touch(self, principal: str) -> None:

@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 
 from rotator import __version__
+from rotator.migration.paths import paths_of
 from rotator.report import document, html
 from rotator.report import json as written
 from rotator.service.run import Run
@@ -80,7 +81,7 @@ def build(metrics: Metrics, last: LastRun, next_runs: Callable[[], dict[str, str
 
 
 def _report(run: Run) -> document.Report:
-    return document.build(estate=run.estate, audit=run.audit, plan=run.plan, outcomes=run.outcomes)
+    return document.build(estate=run.estate, audit=run.audit, plan=run.plan, outcomes=run.outcomes, paths=paths_of(run.estate))
 
 
 def _status(run: Run | None, next_runs: dict[str, str]) -> dict[str, object]:

@@ -84,6 +84,12 @@ def with_credentials(*listed: tuple[str, int | None, int | None], held: int | No
 
 
 FAIL, UNKNOWN = Verdict.FAIL, Verdict.UNKNOWN
+ABOUT_REGISTRIES = {
+    "acr-admin-user-enabled",
+    "closed-registry-without-trusted-services",
+    "network-rules-without-premium",
+    "private-endpoint-in-delegated-subnet",
+}
 CREDENTIALS: dict[str, tuple[Estate, dict[str, Verdict]]] = {
     "the only password has expired": (with_credentials(("password1", 60, -1), held=0), {"credential-expired": FAIL}),
     "the slot left behind by a rotation has expired": (
@@ -177,7 +183,7 @@ BINDINGS: dict[str, tuple[Estate, dict[str, Verdict]]] = {
     "no entry and no identity": (estate(group("web", binding(Absent()))), {"anonymous-pull-of-private-registry": FAIL}),
     "no entry at a registry that nobody read": (
         estate(group("web", binding(Absent(), registry=FOREIGN))),
-        {"anonymous-pull-of-private-registry": UNKNOWN},
+        {"anonymous-pull-of-private-registry": UNKNOWN, "closed-registry-used-without-network": UNKNOWN},
     ),
     "no entry at Docker Hub": (estate(group("web", binding(Absent(), registry="index.docker.io"))), {}),
     "a token that is disabled": (
@@ -201,6 +207,8 @@ BINDINGS: dict[str, tuple[Estate, dict[str, Verdict]]] = {
                 "credential-without-expiry",
                 "credential-too-old",
                 "two-slots-both-unknown",
+                "closed-registry-used-with-password",
+                "closed-registry-used-without-network",
             ],
             UNKNOWN,
         ),
@@ -216,6 +224,7 @@ BINDINGS: dict[str, tuple[Estate, dict[str, Verdict]]] = {
                 "acr-admin-user-in-use",
                 "credential-not-in-vault",
                 "ecr-lease-run-out",
+                "ecr-lease-stored-inline",
                 "principal-not-found",
                 "principal-without-credential",
                 "refresh-token-stored-as-password",
@@ -340,7 +349,7 @@ BLIND: dict[str, tuple[Estate, set[str]]] = {
         estate(unread=[unread("container-groups")]),
         {one.id for one in POLICIES if one.subject in {Subject.GROUP, Subject.BINDING}},
     ),
-    "the registries of a subscription": (estate(registries=[], unread=[unread("registries")]), {"acr-admin-user-enabled"}),
+    "the registries of a subscription": (estate(registries=[], unread=[unread("registries")]), ABOUT_REGISTRIES),
     "the vault": (
         estate(
             group("web", bound(token())),

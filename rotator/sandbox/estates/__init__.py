@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
-from rotator.sandbox.estates import demo, empty, one, scale
+from rotator.sandbox.estates import demo, empty, network, one, scale
 from rotator.sandbox.estates.ground import Estate
 from rotator.sandbox.world import World
 
@@ -17,6 +17,7 @@ def _one(kind: str, world: World, _groups: int | None) -> Estate:
 ESTATES: dict[str, Callable[[World, int | None], Estate]] = {
     "demo": lambda world, _groups: demo.seed(world),
     "empty": lambda world, _groups: empty.seed(world),
+    "network": lambda world, _groups: network.seed(world),
     "scale": lambda world, groups: scale.seed(world, groups or DEFAULT_GROUPS),
     **{f"one-{kind}": partial(_one, kind) for kind in one.CREDENTIALS},
 }

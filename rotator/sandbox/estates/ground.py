@@ -1,5 +1,6 @@
 """The ground of an estate: subscriptions, identities, the vault and the workspace; and the rotator's own rights on it."""
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -36,6 +37,11 @@ ROTATOR_ACTIONS = (
     "Microsoft.ManagedIdentity/userAssignedIdentities/read",
     "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action",
     "Microsoft.Network/virtualNetworks/subnets/join/action",
+    "Microsoft.Network/virtualNetworks/subnets/read",
+    "Microsoft.Network/privateEndpoints/read",
+    "Microsoft.Network/privateDnsZones/read",
+    "Microsoft.Network/privateDnsZones/virtualNetworkLinks/read",
+    "Microsoft.Network/privateDnsZones/A/read",
     "Microsoft.OperationalInsights/workspaces/read",
     "Microsoft.OperationalInsights/workspaces/sharedKeys/action",
     "Microsoft.Storage/storageAccounts/read",
@@ -44,6 +50,13 @@ ROTATOR_ACTIONS = (
     "Microsoft.Authorization/roleDefinitions/read",
 )
 """What the rotator's custom role holds, and nothing more: an adapter that needs another action fails with 403."""
+
+MIGRATION_ACTIONS = (
+    "Microsoft.Authorization/roleAssignments/write",
+    "Microsoft.ManagedIdentity/userAssignedIdentities/write",
+    "Microsoft.ContainerRegistry/registries/write",
+)
+"""What only migrations and the end of an admin user need: a role of its own, which an owner may leave out."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -132,10 +145,12 @@ class Ground:
         """Give the rotator its identity and exactly the rights that it needs."""
         world = self.world
         rotator = self.identity(home, "id-rotator")
-        role = RoleDefinition(id=world.guid(), name="Rotator", actions=ROTATOR_ACTIONS, custom=True)
-        world.arm.roles[role.id] = role
-        for subscription_id in subscriptions:
-            world.arm.assign(rotator.principal_id, role.id, f"/subscriptions/{subscription_id}")
+        for name, actions in (("Rotator", ROTATOR_ACTIONS), ("Rotator migrations", MIGRATION_ACTIONS)):
+            # Not drawn from the seed: a world would be another one for every role that is added.
+            role = RoleDefinition(id=str(uuid.uuid5(uuid.NAMESPACE_URL, name)), name=name, actions=actions, custom=True)
+            world.arm.roles[role.id] = role
+            for subscription_id in subscriptions:
+                world.arm.assign(rotator.principal_id, role.id, f"/subscriptions/{subscription_id}", name=f"{role.id}-{name}")
         world.arm.assign(rotator.principal_id, KEY_VAULT_SECRETS_OFFICER, world.vaults.vault(VAULT).resource_id)
         world.arm.assign(rotator.principal_id, LOG_ANALYTICS_READER, workspace)
         world.graph.grant(rotator.principal_id, "Application.ReadWrite.OwnedBy")

@@ -60,6 +60,7 @@ class RoleAssignment:
     role_id: str
     scope: str
     effective_at: datetime
+    created_at: datetime
 
 
 class Arm:
@@ -157,6 +158,7 @@ class Arm:
             role_id=role_id,
             scope=scope,
             effective_at=effective_at,
+            created_at=self.world.now(),
         )
         self.assignments[assignment.id.lower()] = assignment
         self._by_principal.setdefault(principal_id.lower(), []).append(assignment)

@@ -59,7 +59,7 @@ def get_role_definition(world: World, request: Request) -> Reply:
 
 def _assignment_document(assignment: RoleAssignment) -> Document:
     subscription = "/".join(assignment.scope.split("/")[:3])
-    made_at = rfc3339_fine(assignment.effective_at)
+    made_at = rfc3339_fine(assignment.created_at)
     return {
         "id": assignment.id,
         "name": assignment.name,

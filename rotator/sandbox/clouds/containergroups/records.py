@@ -202,9 +202,13 @@ class Groups:
         Without `manifests` only the credentials are judged; an image that was deleted is no fault of theirs.
         """
         held = self.credentials(document, values)
+        subnets = [str(one.get("id", "")) for one in document["properties"].get("subnetIds") or []]
         for name in self.images(document):
             image = parse_image(name)
-            reason = self._reason(held.get(image.host), image.host, image.repository, now, replica)
+            # The network comes first: nobody is asked for a password by a registry that he does not reach.
+            identity = bool((own := held.get(image.host)) and own.identity)
+            reachable = self.world.registries.reachable_by_platform(image.host, identity=identity, subnets=subnets)
+            reason = self._reason(own, image.host, image.repository, now, replica) if reachable else "firewall"
             if reason == "ok" and manifests:
                 found = self.world.registries.image_exists(image.host, image.repository, image.reference)
                 reason = "ok" if found else "manifest-unknown"
@@ -214,8 +218,6 @@ class Groups:
 
     def _reason(self, held: Credential | None, host: str, repository: str, now: datetime, replica: int | None) -> str:
         registries = self.world.registries
-        if not registries.reachable_by_platform(host, identity=held is not None and bool(held.identity)):
-            return "firewall"
         if held is None:
             return "ok" if registries.anonymous_pull(host, repository) else "no-credential"
         if held.identity:

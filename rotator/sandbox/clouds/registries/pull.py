@@ -1,13 +1,13 @@
-"""The registries' own protocol: challenge, token, manifest. Azure's, Amazon's and those of other parties."""
+"""Azure registries' own protocol: challenge, token, manifest; and what every registry's protocol shares."""
 
 import base64
 import hashlib
 import json
 from datetime import datetime, timedelta
 
-from rotator.sandbox.clouds.registries.images import DOCKER_HUB, canonical_host
+from rotator.sandbox.clouds.registries.images import canonical_host
 from rotator.sandbox.clouds.registries.passwords import REPLICAS
-from rotator.sandbox.clouds.registries.records import REFRESH_TTL, ZERO_GUID, Grant, PlainRegistry, Registry
+from rotator.sandbox.clouds.registries.records import REFRESH_TTL, ZERO_GUID, Grant, Registry
 from rotator.sandbox.wire import Document, Handler, Refused, Reply, Request, Route, oci_refuse, rfc3339
 from rotator.sandbox.world import World
 
@@ -15,12 +15,6 @@ _ACCESS_TTL = timedelta(minutes=75)
 _MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 _ACR_UNAUTHORIZED = "authentication required, visit https://aka.ms/acr/authorization for more information."
 ACR_HOSTS = ("*.azurecr.io", "*.azurecr.cn", "*.azurecr.us")
-PLAIN_HOSTS = (
-    "index.docker.io", "registry-1.docker.io", "docker.io", "registry.hub.docker.com", "ghcr.io", "quay.io",
-    "registry.gitlab.com",
-    "mcr.microsoft.com", "*.dkr.ecr.*.amazonaws.com", "registry.*", "harbor.*",
-)  # fmt: skip
-TOKEN_HOSTS = ("mcr.microsoft.com", "auth.docker.io", "ghcr.io", "gitlab.com", "quay.io")
 
 Access = tuple[tuple[str, tuple[str, ...]], ...]
 
@@ -43,7 +37,7 @@ def _acr(world: World, request: Request) -> Registry:
     return registry
 
 
-def _scopes(texts: list[str]) -> list[tuple[str, tuple[str, ...]]]:
+def asked_scopes(texts: list[str]) -> list[tuple[str, tuple[str, ...]]]:
     """Read scopes like `repository:team/app:pull,push`; what is no repository is left out."""
     found = []
     for text in " ".join(texts).split():
@@ -54,7 +48,7 @@ def _scopes(texts: list[str]) -> list[tuple[str, tuple[str, ...]]]:
     return found
 
 
-def _grant(world: World, server: str, identity: str, access: Access, ttl: timedelta) -> str:
+def issue_access(world: World, server: str, identity: str, access: Access, ttl: timedelta) -> str:
     """Issue an access token whose `access` claims a client can read."""
     expires_at = world.now() + ttl
     claims = {
@@ -101,13 +95,13 @@ def acr_token(world: World, request: Request) -> Reply:
     registry = _acr(world, request)
     form = request.form() if request.method == "POST" else request.query
     # Several scopes are several parameters on the wire; the last one is what the container platform asks for.
-    scopes = _scopes([form.get("scope", "")])
+    scopes = asked_scopes([form.get("scope", "")])
     if form.get("service", registry.login_server).lower() != registry.login_server.lower():
         raise oci_refuse(400, "INVALID_SERVICE", "the service does not match this registry")
     user, password = _offered(request, form)
     if not user and registry.anonymous:
         granted = tuple((name, ("pull",)) for name, _ in scopes)
-        return Reply(200, {"access_token": _grant(world, registry.login_server.lower(), "", granted, _ACCESS_TTL)})
+        return Reply(200, {"access_token": issue_access(world, registry.login_server.lower(), "", granted, _ACCESS_TTL)})
     replica, now = _replica(world), world.now()
     login = world.registries.accepts(registry.login_server, user, password, "", now)
     verdict = login.on(replica)
@@ -119,7 +113,7 @@ def acr_token(world: World, request: Request) -> Reply:
     for name, _ in scopes:
         held = world.registries.accepts(registry.login_server, user, password, name, now).on(replica) == "ok"
         access.append((name, ("pull",) if held else ()))
-    token = _grant(world, registry.login_server.lower(), login.identity or user, tuple(access), _ACCESS_TTL)
+    token = issue_access(world, registry.login_server.lower(), login.identity or user, tuple(access), _ACCESS_TTL)
     return Reply(200, {"access_token": token})
 
 
@@ -205,7 +199,7 @@ def acr_manifest(world: World, request: Request) -> Reply:
     if identity is None:
         scope = f"repository:{repository}:pull"
         raise oci_refuse(401, "UNAUTHORIZED", _ACR_UNAUTHORIZED, headers=_challenge(registry, scope))
-    reply = _manifest(world, registry.login_server, repository, reference)
+    reply = manifest_reply(world, registry.login_server, repository, reference)
     agent = request.headers.get("user-agent", "")
     # A HEAD fetches nothing: the repository log has no pull for it.
     if request.method == "GET":
@@ -221,7 +215,8 @@ def acr_manifest(world: World, request: Request) -> Reply:
     return reply
 
 
-def _manifest(world: World, server: str, repository: str, reference: str) -> Reply:
+def manifest_reply(world: World, server: str, repository: str, reference: str) -> Reply:
+    """Return the manifest of an image that is there; the caller has asked whether it may be pulled."""
     host = canonical_host(server)
     if not world.registries.image_exists(host, repository, reference):
         detail = {"Tag": reference}
@@ -239,90 +234,8 @@ def _manifest(world: World, server: str, repository: str, reference: str) -> Rep
     return Reply(200, body, headers)
 
 
-# --- other parties, and Amazon's ---
-
-
-def _plain(world: World, request: Request) -> PlainRegistry:
-    plain = world.registries.plain.get(canonical_host(request.host.partition(":")[0]))
-    if plain is None:
-        raise oci_refuse(404, "NAME_UNKNOWN", f"registry {request.host} is not known to the sandbox")
-    return plain
-
-
-def _plain_challenge(plain: PlainRegistry, scope: str = "") -> dict[str, str]:
-    if plain.kind == "bearer":
-        suffix = f',scope="{scope}"' if scope else ""
-        return {"WWW-Authenticate": f'Bearer realm="{plain.realm}",service="{plain.service}"{suffix}'}
-    realm = f"https://{plain.host}/" if plain.kind == "ecr" else plain.host
-    service = ',service="ecr.amazonaws.com"' if plain.kind == "ecr" else ""
-    return {"WWW-Authenticate": f'Basic realm="{realm}"{service}'}
-
-
-def _plain_authorize(world: World, plain: PlainRegistry, request: Request, repository: str) -> None:
-    challenge = _plain_challenge(plain, f"repository:{repository}:pull" if repository else "")
-    if plain.kind == "bearer":
-        grant = world.registries.grants.get(request.bearer)
-        if grant is None or grant.server != canonical_host(plain.host) or world.now() >= grant.expires_at:
-            raise oci_refuse(401, "UNAUTHORIZED", "authentication required", headers=challenge)
-        if repository and (repository, ("pull",)) not in grant.access:
-            raise oci_refuse(403, "DENIED", "requested access to the resource is denied")
-        return
-    if request.basic is None:
-        if repository and plain.is_public(repository):
-            return
-        raise oci_refuse(401, "UNAUTHORIZED", "authentication required", headers=challenge)
-    verdict = world.registries.plain_verdict(plain, *request.basic, world.now())
-    if verdict == "expired" and plain.kind == "ecr":
-        raise oci_refuse(403, "DENIED", "Your authorization token has expired. Reauthenticate and try again.")
-    if verdict != "ok":
-        raise oci_refuse(401, "UNAUTHORIZED", "Not Authorized", headers=challenge)
-
-
-def plain_ping(world: World, request: Request) -> Reply:
-    """Answer the version check of a registry of another party."""
-    _plain_authorize(world, _plain(world, request), request, "")
-    return Reply(200, {}, {"Docker-Distribution-Api-Version": "registry/2.0"})
-
-
-def plain_manifest(world: World, request: Request) -> Reply:
-    """Return a manifest of another party's registry."""
-    plain = _plain(world, request)
-    repository, reference = request.params["repository"], request.params["reference"]
-    _plain_authorize(world, plain, request, repository)
-    if plain.kind != "bearer" and not world.registries.image_exists(canonical_host(plain.host), repository, reference):
-        message = f"The repository with name '{repository}' does not exist in the registry"
-        raise oci_refuse(404, "NAME_UNKNOWN" if repository not in plain.repositories else "MANIFEST_UNKNOWN", message)
-    return _manifest(world, plain.host, repository, reference)
-
-
-def plain_token(world: World, request: Request) -> Reply:
-    """Issue an access token of another party's registry for Basic credentials, or for a public repository."""
-    service = request.query.get("service", "")
-    plain = next((one for one in world.registries.plain.values() if one.kind == "bearer" and one.service == service), None)
-    if plain is None:
-        raise oci_refuse(400, "UNSUPPORTED", f"unknown service '{service}'")
-    host, scopes, user = canonical_host(plain.host), _scopes([request.query.get("scope", "")]), ""
-    if request.basic is not None:
-        user, password = request.basic
-        if world.registries.plain_verdict(plain, user, password, world.now()) != "ok":
-            raise _denied(host)
-    access = tuple((name, ("pull",)) for name, _ in scopes if plain.is_public(name) or (user and name in plain.repositories))
-    if not user and scopes and not access and host != DOCKER_HUB:
-        raise _denied(host)
-    token = _grant(world, host, user, access, timedelta(minutes=5))
-    return Reply(200, {"token": token, "access_token": token, "expires_in": 300, "issued_at": rfc3339(world.now())})
-
-
-def _denied(host: str) -> Refused:
-    """Each party has its own words for a wrong password."""
-    if host == DOCKER_HUB:
-        return Refused(Reply(401, {"details": "incorrect username or password"}), "UNAUTHORIZED", "incorrect")
-    if host == "ghcr.io":
-        return oci_refuse(403, "DENIED", "denied")
-    return oci_refuse(401, "UNAUTHORIZED", "HTTP Basic: Access denied")
-
-
-def _route(operation: str, method: str, path: str, hosts: tuple[str, ...], handler: Handler) -> Route:
+def route(operation: str, method: str, path: str, hosts: tuple[str, ...], handler: Handler) -> Route:
+    """Return a route of the registries' own protocol, whose errors have that protocol's envelope."""
     return Route(
         service="registry",
         operation=f"registry.{operation}",
@@ -336,18 +249,12 @@ def _route(operation: str, method: str, path: str, hosts: tuple[str, ...], handl
     )
 
 
-_MANIFEST = "/v2/{repository...}/manifests/{reference}"
+MANIFEST = "/v2/{repository...}/manifests/{reference}"
 ROUTES: tuple[Route, ...] = (
-    _route("acr.ping", "GET", "/v2", ACR_HOSTS, acr_ping),
-    _route("acr.token", "GET", "/oauth2/token", ACR_HOSTS, acr_token),
-    _route("acr.token", "POST", "/oauth2/token", ACR_HOSTS, acr_token),
-    _route("acr.exchange", "POST", "/oauth2/exchange", ACR_HOSTS, acr_exchange),
-    _route("acr.manifest", "GET", _MANIFEST, ACR_HOSTS, acr_manifest),
-    _route("acr.manifest", "HEAD", _MANIFEST, ACR_HOSTS, acr_manifest),
-    _route("plain.ping", "GET", "/v2", PLAIN_HOSTS, plain_ping),
-    _route("plain.manifest", "GET", _MANIFEST, PLAIN_HOSTS, plain_manifest),
-    _route("plain.manifest", "HEAD", _MANIFEST, PLAIN_HOSTS, plain_manifest),
-    _route("plain.token", "GET", "/token", TOKEN_HOSTS, plain_token),
-    _route("plain.token", "GET", "/jwt/auth", TOKEN_HOSTS, plain_token),
-    _route("plain.token", "GET", "/v2/auth", TOKEN_HOSTS, plain_token),
+    route("acr.ping", "GET", "/v2", ACR_HOSTS, acr_ping),
+    route("acr.token", "GET", "/oauth2/token", ACR_HOSTS, acr_token),
+    route("acr.token", "POST", "/oauth2/token", ACR_HOSTS, acr_token),
+    route("acr.exchange", "POST", "/oauth2/exchange", ACR_HOSTS, acr_exchange),
+    route("acr.manifest", "GET", MANIFEST, ACR_HOSTS, acr_manifest),
+    route("acr.manifest", "HEAD", MANIFEST, ACR_HOSTS, acr_manifest),
 )

@@ -1,5 +1,6 @@
 """All registries: planting, issuing, and who means what there."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -178,12 +179,20 @@ class Registries:
             return f"acr-admin:{host}/{username}"
         return f"acr-token:{host}/{username}"
 
-    def reachable_by_platform(self, host: str, *, identity: bool) -> bool:
-        """Say whether container groups reach a registry: behind a firewall only with an identity, as a trusted service."""
+    def reachable_by_platform(self, host: str, *, identity: bool, subnets: Sequence[str] = ()) -> bool:
+        """Say whether container groups reach a registry: behind a firewall only with an identity, as a trusted service.
+
+        A group in a network of its own must find the registry's private endpoint as well, if it has one. Azure documents both
+        as needs of the private endpoint scenario; what happens to a group in a network without the link is taken to be a
+        refusal, because its look-up ends at the public address.
+        """
         registry = self.servers.get(host)
         if registry is None or registry.open_to_all:
             return True
-        return identity and str(registry.properties.get("networkRuleBypassOptions", "AzureServices")) == "AzureServices"
+        if not identity or str(registry.properties.get("networkRuleBypassOptions", "AzureServices")) != "AzureServices":
+            return False
+        behind = registry.properties.get("privateEndpointConnections")
+        return not (subnets and behind) or self.world.networks.finds(list(subnets), registry)
 
     def image_exists(self, host: str, repository: str, reference: str) -> bool:
         """Say whether a manifest is there. A digest is taken on trust: the sandbox holds no layers."""

@@ -63,8 +63,7 @@ def _web_api(contoso: Contoso, web: Secret) -> None:
 
 def _web_internal(contoso: Contoso, web: Secret) -> None:
     """A group in a private network. Its id is written in another case than its resource group's."""
-    subnet = f"{contoso.platform.id}/providers/Microsoft.Network/virtualNetworks/vnet-prod/subnets/aci"
-    contoso.world.arm.add_resource(subnet, "Microsoft.Network/virtualNetworks/subnets", "westeurope")
+    subnet = contoso.world.networks.add_subnet(contoso.platform, "vnet-prod", "aci").id
     group_id = f"{contoso.platform.id}/providers/Microsoft.ContainerInstance/containerGroups/web-internal"
     contoso.build.group(
         contoso.platform,
