@@ -86,17 +86,16 @@ def test_throttles_are_waited_out_as_long_as_azure_says(
 def test_denied_names_the_permission_that_is_missing(arm: Arm, registry: str) -> None:
     with pytest.raises(Denied) as raised:
         arm.send(
-            "PATCH",
+            "DELETE",
             registry,
             REGISTRIES,
-            {"tags": {}},
             service="container-registry",
-            operation="tag-registry",
-            needs="Microsoft.ContainerRegistry/registries/write",
+            operation="delete-registry",
+            needs="Microsoft.ContainerRegistry/registries/delete",
         )
-    assert raised.value.needs == "Microsoft.ContainerRegistry/registries/write"
+    assert raised.value.needs == "Microsoft.ContainerRegistry/registries/delete"
     assert "403 AuthorizationFailed" in str(raised.value)
-    assert "Microsoft.ContainerRegistry/registries/write is missing" in str(raised.value)
+    assert "Microsoft.ContainerRegistry/registries/delete is missing" in str(raised.value)
     assert raised.value.request_id
 
 
