@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rotator.sandbox.app import Receive, Scope, Send, read_request, write_reply
 from rotator.sandbox.faults import FaultPlan
+from rotator.sandbox.operator import operator
 from rotator.sandbox.wire import Refused, Reply, Request, parse_instant, refuse, rfc3339_fine
 
 if TYPE_CHECKING:
@@ -103,6 +104,10 @@ def _login(sandbox: "Sandbox", request: Request) -> Reply:
     return Reply(200, {"accepted": accepted})
 
 
+def _operator(sandbox: "Sandbox", _request: Request) -> Reply:
+    return Reply(200, {"proxy": sandbox.proxy_url, **operator(sandbox.world)})
+
+
 _TABLE: dict[tuple[str, str], _Answer] = {
     ("GET", "/health"): _health,
     ("GET", "/clock"): _clock,
@@ -115,6 +120,7 @@ _TABLE: dict[tuple[str, str], _Answer] = {
     ("DELETE", "/faults"): _clear_faults,
     ("POST", "/reset"): _reset,
     ("POST", "/login"): _login,
+    ("POST", "/operator"): _operator,
     ("GET", "/requests"): _requests,
     ("GET", "/summary"): _summary,
 }

@@ -30,6 +30,7 @@ from rotator.sandbox.clouds.registries import routes as registries
 from rotator.sandbox.control import ControlApp
 from rotator.sandbox.faults import FaultPlan
 from rotator.sandbox.oracle import Oracle
+from rotator.sandbox.tunnel import Tunnel
 from rotator.sandbox.wire import Document, Route, rfc3339
 from rotator.sandbox.world import World, WorldOptions
 
@@ -89,6 +90,7 @@ class Sandbox:
         self.skew = timedelta(0)
         self._load_faults()
         self._servers: list[_Server] = []
+        self._tunnel: Tunnel | None = None
         self._address = self._control = ""
 
     def _load_faults(self) -> None:
@@ -110,11 +112,16 @@ class Sandbox:
             server.start()
         self._address, self._control = (server.address for server in self._servers)
         self.world.address = self._address
+        self._tunnel = Tunnel(self._address, HOSTS)
+        self._tunnel.start()
         (self.options.directory / "rotator.yaml").write_text(yaml.safe_dump(self.configuration, sort_keys=False), "utf-8")
         return self
 
     def stop(self) -> None:
-        """Close both ports; stopping twice is no error."""
+        """Close the ports; stopping twice is no error."""
+        if self._tunnel is not None:
+            self._tunnel.stop()
+            self._tunnel = None
         for server in self._servers:
             server.stop()
         self._servers = []
@@ -154,6 +161,11 @@ class Sandbox:
     def control_url(self) -> str:
         """The root of the control port."""
         return f"https://{self._control}"
+
+    @property
+    def proxy_url(self) -> str:
+        """Where programs that know HTTPS_PROXY reach the emulated hosts by their real names; empty before `start`."""
+        return self._tunnel.url if self._tunnel is not None else ""
 
     @property
     def ca_file(self) -> Path:
