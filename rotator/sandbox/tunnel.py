@@ -47,7 +47,7 @@ class _Connect(BaseHTTPRequestHandler):
     server: _Server
     timeout = 60
 
-    def do_CONNECT(self) -> None:  # noqa: N802 - the name that http.server looks for
+    def do_CONNECT(self) -> None:
         host, _, port = self.path.lower().rpartition(":")
         if port != "443" or not any(fnmatchcase(host, glob) for glob in self.server.hosts):
             self.send_error(HTTPStatus.FORBIDDEN, "Not emulated", f"The sandbox does not emulate {self.path}.")

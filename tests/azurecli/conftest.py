@@ -78,7 +78,7 @@ class Terminal:
     def found(self, policy: str) -> list[str]:
         """Return the groups, by name, that a policy of the product finds at fault."""
         judged = next(one for one in self._audit()["policies"] if one["policy"]["id"] == policy)
-        return [finding["resource"].rpartition("/")[2] for finding in judged["findings"]]
+        return [finding["resource"].rpartition("/")[2] for finding in judged["open"]]
 
     def _audit(self) -> dict[str, Any]:
         settings = self.sandbox.options.directory / "rotator.yaml"
@@ -92,7 +92,8 @@ THIRD_PARTIES = {
     # host: user, password, repository, where tokens come from, the service's name
     "docker.io": ("yourname", "dckr_pat_right", "yourname/private-repo", "auth.docker.io/token", "registry.docker.io"),
     "ghcr.io": ("your-gh-username", "ghp_right", "your-org/your-image", "ghcr.io/token", "ghcr.io"),
-    "registry.gitlab.com": ("gitlab+deploy-token-17", "gldt-right", "namespace/project/image", "gitlab.com/jwt/auth", "container_registry"),
+    "registry.gitlab.com": ("gitlab+deploy-token-17", "gldt-right", "namespace/project/image",
+                            "gitlab.com/jwt/auth", "container_registry"),
     "quay.io": ("org+robot", "quay-right", "org/repo", "quay.io/v2/auth", "quay.io"),
 }  # fmt: skip
 
