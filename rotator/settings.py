@@ -126,9 +126,32 @@ class Aws(Section):
     endpoint_url: Annotated[str | None, Field(description="replaces every AWS address; for emulators")] = None
 
 
-class Registries(Section):
-    """Hosts whose kind cannot be seen from their name."""
+class DockerHubAccount(Section):
+    """How the tokens of one Docker ID or organisation are managed."""
 
+    secret: Annotated[str, Field(description="vault secret with the password or token that manages the tokens")]
+    identifier: Annotated[
+        str, Field(description="who logs in with it: the Docker ID itself unless given; for an organisation, one of its owners")
+    ] = ""
+    organization: bool = False
+    repositories: Annotated[
+        tuple[str, ...],
+        Field(description="what an organisation's token may pull, such as contoso/*; else what the last could"),
+    ] = ()
+
+    @model_validator(mode="after")
+    def _somebody_logs_in(self) -> Self:
+        if self.organization and not self.identifier:
+            raise ValueError("an organisation cannot log in: name one of its owners as identifier")
+        return self
+
+
+class Registries(Section):
+    """Registries of other parties: hosts whose kind cannot be seen from their name, and what manages their tokens."""
+
+    docker_hub: Annotated[
+        dict[str, DockerHubAccount], Field(description="by the user name that groups present, in lower case")
+    ] = {}
     gitlab_hosts: tuple[str, ...] = ()
     quay_hosts: tuple[str, ...] = ()
 

@@ -38,6 +38,7 @@ from rotator.clients.pulls import PullProbe
 from rotator.clients.rest import Rest
 from rotator.deployment.owners import OwnerRules
 from rotator.drivers import Dependencies, build_drivers, readers_of
+from rotator.drivers.docker_hub import HubAccount
 from rotator.explaining import Explainer
 from rotator.history.anchor import VaultAnchor
 from rotator.history.evidence import EvidenceLog, EvidenceSettings
@@ -58,7 +59,7 @@ from rotator.replicas.turns import SharedTurns
 from rotator.rotation.context import Context
 from rotator.rotation.durable import Journal
 from rotator.rotation.rules import Rules
-from rotator.settings import MigrationSettings, RotationSettings, Settings, UsageLogSettings
+from rotator.settings import MigrationSettings, Registries, RotationSettings, Settings, UsageLogSettings
 from rotator.telemetry.metrics import Metrics
 
 
@@ -118,6 +119,7 @@ def build(settings: Settings, observers: Sequence[Observer] = (), verb: str = ""
         ),
         secret_of=vault.read,
         reach=lambda root, api: Rest(root, api, network, clock, metrics.request),
+        hub_accounts=hub_accounts(settings.registries),
     )
     drivers = build_drivers(dependencies)
     history = History(_history_url(settings), clock)
@@ -153,6 +155,7 @@ def build(settings: Settings, observers: Sequence[Observer] = (), verb: str = ""
             acr_suffixes=endpoints.registry_suffixes,
             gitlab=settings.registries.gitlab_hosts,
             quay=settings.registries.quay_hosts,
+            docker_organizations=tuple(name for name, one in settings.registries.docker_hub.items() if one.organization),
         ),
         readers=Readers(
             clock=clock,
@@ -202,6 +205,14 @@ def rulebook(settings: Settings) -> Rulebook:
             registry_suffixes=settings.endpoints.registry_suffixes,
         ),
     )
+
+
+def hub_accounts(chosen: Registries) -> Mapping[str, HubAccount]:
+    """Return how each Docker ID's and organisation's tokens are managed."""
+    return {
+        name: HubAccount(identifier=one.identifier or name, secret_name=one.secret, repositories=one.repositories)
+        for name, one in chosen.docker_hub.items()
+    }
 
 
 def _actor(settings: Settings, installation: str, verb: str) -> Mapping[str, str]:

@@ -4,7 +4,8 @@ A new kind is a driver here, a cloud in the sandbox, and a line in each one's ta
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
 
 from rotator.clients.arm import Arm
@@ -13,6 +14,7 @@ from rotator.clients.graph import Graph
 from rotator.clients.pulls import PullProbe
 from rotator.clients.rest import Reach, Rest
 from rotator.drivers.acr_token import AcrToken
+from rotator.drivers.docker_hub import DockerHubTokens, HubAccount
 from rotator.drivers.ecr import EcrLease
 from rotator.drivers.entra_app import EntraApp
 from rotator.model.arm import ArmId
@@ -36,6 +38,7 @@ class Dependencies:
 
     `registry_id` finds an Azure registry by its login server, for principals read from a tag without their resource.
     `secret_of` reads a vault secret by its name: what other parties' services are asked with; `reach` makes their clients.
+    `hub_accounts` are Docker IDs and organisations by name.
     """
 
     clock: Clock
@@ -47,15 +50,23 @@ class Dependencies:
     registry_id: Callable[[str], ArmId | None] = lambda _server: None
     secret_of: Callable[[str], Secret] = _no_vault
     reach: Reach = _no_network
+    hub_accounts: Mapping[str, HubAccount] = field(default_factory=dict)
 
 
 Build = Callable[[Dependencies], RegistryDriver]
+
+
+def _docker_hub(kind: PrincipalKind, needs: Dependencies) -> RegistryDriver:
+    return DockerHubTokens(kind, needs.hub_accounts, needs.secret_of, needs.reach, needs.pulls, needs.clock)
+
 
 DRIVERS: Mapping[PrincipalKind, Build] = MappingProxyType(
     {
         PrincipalKind.ACR_TOKEN: lambda needs: AcrToken(needs.arm, needs.pulls, needs.clock, needs.registry_id),
         PrincipalKind.ENTRA_APP: lambda needs: EntraApp(needs.graph, needs.directory, needs.pulls, needs.clock),
         PrincipalKind.ECR: lambda needs: EcrLease(needs.logins, needs.pulls, needs.clock),
+        PrincipalKind.DOCKER_HUB: partial(_docker_hub, PrincipalKind.DOCKER_HUB),
+        PrincipalKind.DOCKER_HUB_ORG: partial(_docker_hub, PrincipalKind.DOCKER_HUB_ORG),
     }
 )
 

@@ -25,12 +25,13 @@ class KnownHosts:
     """Which hosts belong to which service, beyond what the hosts' names tell.
 
     An Azure registry is recognised by its resource first and by `acr_suffixes` only when it was not read. `gitlab` and `quay`
-    take the hosts of self-managed installations.
+    take the hosts of self-managed installations, `docker_organizations` names in lower case.
     """
 
     acr_suffixes: tuple[str, ...] = (".azurecr.io", ".azurecr.cn", ".azurecr.us")
     gitlab: tuple[str, ...] = ()
     quay: tuple[str, ...] = ()
+    docker_organizations: tuple[str, ...] = ()
 
 
 DEFAULT_HOSTS = KnownHosts()
@@ -77,7 +78,9 @@ def _elsewhere(host: str, user: str, hosts: KnownHosts) -> Principal | None:
         # ECR takes no other user name (docs.aws.amazon.com/AmazonECR: registry_auth).
         return Principal(kind=PrincipalKind.ECR, registry=host, name="AWS")
     if host == DOCKER_HUB:
-        kind = PrincipalKind.DOCKER_HUB
+        # An organisation's token is presented under the organisation's name, which looks like anybody's.
+        organization = user.lower() in hosts.docker_organizations
+        kind = PrincipalKind.DOCKER_HUB_ORG if organization else PrincipalKind.DOCKER_HUB
     elif host == "ghcr.io":
         kind = PrincipalKind.GHCR
     elif host in _normal(("registry.gitlab.com", *hosts.gitlab)):

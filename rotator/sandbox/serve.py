@@ -15,7 +15,7 @@ import yaml
 from rotator.sandbox import estates
 from rotator.sandbox.app import App, SandboxApp
 from rotator.sandbox.clock import SandboxClock
-from rotator.sandbox.clouds import keys
+from rotator.sandbox.clouds import dockerhub, keys
 from rotator.sandbox.clouds.arm import roleroutes
 from rotator.sandbox.clouds.arm import routes as arm
 from rotator.sandbox.clouds.aws import routes as aws
@@ -39,6 +39,7 @@ ROUTES: tuple[Route, ...] = (
     *roleroutes.ROUTES, *containergroups.ROUTES, *registries.ROUTES,
     *tokens.ROUTES, *keys.ROUTES, *pull.ROUTES, *plainpull.ROUTES, *network.ROUTES, *keyvault.ROUTES,
     *graph.ROUTES, *loganalytics.ROUTES, *aws.ROUTES, *entra.ROUTES,
+    *dockerhub.ROUTES,
 )  # fmt: skip
 
 _REGIONS = ("eu-west-1", "us-east-1")
@@ -50,7 +51,7 @@ HOSTS: tuple[str, ...] = (
     "api.loganalytics.io", "api.loganalytics.azure.com", "api.loganalytics.azure.cn", "api.loganalytics.us",
     "*.vault.azure.net", "*.vault.azure.cn", "*.vault.usgovcloudapi.net",
     "*.azurecr.io", "*.azurecr.cn", "*.azurecr.us", "*.blob.core.windows.net", "mcr.microsoft.com",
-    "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com", "docker.io", "auth.docker.io",
+    "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com", "docker.io", "auth.docker.io", "hub.docker.com",
     "ghcr.io", "quay.io", "registry.gitlab.com", "gitlab.com", "registry.contoso.dev",
     *(f"*.dkr.ecr.{region}.amazonaws.com" for region in _REGIONS),
     *(f"api.ecr.{region}.amazonaws.com" for region in _REGIONS),
@@ -196,6 +197,8 @@ class Sandbox:
             "rotation": {"soak": "2h"},
             "state": {"directory": str(self.options.directory / "state")},
         }
+        if estate.registries:
+            settings["registries"] = estate.registries
         if estate.aws_roles:
             settings["aws"] = {"endpoint_url": f"https://{self.address}", "roles": estate.aws_roles}
         return settings

@@ -19,7 +19,14 @@ SIDES: tuple[Side, Side] = ("before", "after")
 # These let somebody in, or say so; no later run finds anything of them.
 _PASSING = {"aws.role.assumed", "keys.listed"}
 # Whichever kind rotates, one of these is its first effect.
-_BEGINNINGS = {"vault.set", "aws.GetAuthorizationToken", "vault.update", "acr.tokens.patch", "graph.removePassword"}
+_BEGINNINGS = {
+    "vault.set",
+    "aws.GetAuthorizationToken",
+    "vault.update",
+    "acr.tokens.patch",
+    "graph.removePassword",
+    "hub.tokens.delete",
+}
 _WRITTEN = re.compile(r"n(\d+)/([\w.]+)#(\d+)/(before|after)")
 
 

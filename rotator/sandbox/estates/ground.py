@@ -13,7 +13,7 @@ from rotator.sandbox.clouds.arm.roles import (
     RoleDefinition,
 )
 from rotator.sandbox.clouds.keys import KeyHolder
-from rotator.sandbox.wire import rfc3339
+from rotator.sandbox.wire import Document, rfc3339
 from rotator.sandbox.world import World
 
 VAULT = "kv-demo"
@@ -71,6 +71,7 @@ class Estate:
     vault_url: str
     workspace_id: str
     aws_roles: list[dict[str, str]] = field(default_factory=list)
+    registries: Document = field(default_factory=dict)
 
 
 class Ground:
@@ -81,6 +82,7 @@ class Ground:
         self.name = name
         self.now = world.now()
         self.rotator = world.guid()
+        self.registries: Document = {}
 
     def at(self, days: float) -> datetime:
         """Return the instant so many days from now."""
@@ -167,6 +169,7 @@ class Ground:
             vault_url=f"https://{world.vaults.vault(VAULT).host}",
             workspace_id=self.key_holder(workspace).customer_id,
             aws_roles=self._aws_roles(rotator),
+            registries=self.registries,
         )
 
     def _apps(self) -> set[str]:

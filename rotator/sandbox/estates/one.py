@@ -68,7 +68,21 @@ def _lease(one: One) -> Secret:
     return one.build.lease(ECR_SERVER, age_hours=7, vault=True)
 
 
-CREDENTIALS: Mapping[str, Callable[[One], Secret]] = {"acr-token": _token, "entra-app": _app, "ecr": _lease}
+def _hub(one: One) -> Secret:
+    return one.build.docker_hub("contoso", (REPOSITORY,), age=80, expires=10)
+
+
+def _hub_org(one: One) -> Secret:
+    return one.build.docker_hub("contosoinc", (REPOSITORY,), age=80, expires=10, organization=True)
+
+
+CREDENTIALS: Mapping[str, Callable[[One], Secret]] = {
+    "acr-token": _token,
+    "entra-app": _app,
+    "ecr": _lease,
+    "docker-hub": _hub,
+    "docker-hub-org": _hub_org,
+}
 """How each kind's credential is planted, held in the vault and due. A new kind of credential is a line here."""
 
 

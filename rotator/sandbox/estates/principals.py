@@ -6,11 +6,12 @@ from typing import Literal
 
 from rotator.sandbox.clouds.arm.records import ResourceGroup
 from rotator.sandbox.clouds.arm.roles import ACR_PULL
+from rotator.sandbox.clouds.dockerhub import HubAccount
 from rotator.sandbox.clouds.registries.documents import login_server
 from rotator.sandbox.clouds.registries.passwords import Format, Slot
 from rotator.sandbox.clouds.registries.records import PlainRegistry, Registry, ScopeMap, Token
 from rotator.sandbox.estates.documents import Secret
-from rotator.sandbox.estates.ground import Ground
+from rotator.sandbox.estates.ground import VAULT, Ground
 from rotator.sandbox.wire import Document, rfc3339
 
 
@@ -171,6 +172,60 @@ class Principals(Ground):
             )
         )
         return {user: Secret(server=host, username=user, password=password) for user, password in users.items()}
+
+    def management_secret(self, name: str, value: str, kind: str) -> None:
+        """Put into the vault what the product manages another party's tokens with."""
+        self.world.ledger.record(value, kind, f"{kind}:{name}", name)
+        self.world.vaults.set_secret(VAULT, name, value, created_at=self.at(-30))
+
+    def docker_hub(
+        self,
+        name: str,
+        repositories: Iterable[str],
+        *,
+        age: float,
+        expires: float | None,
+        organization: bool = False,
+        vault: bool = True,
+    ) -> Secret:
+        """Add a Docker ID, or an organisation and its owner, with one token and what manages its tokens."""
+        world, host, names = self.world, "docker.io", list(repositories)
+        owner, password = f"{name}-owner" if organization else name, world.text(20)
+        if organization:
+            world.hub.add(HubAccount(name=owner, plan="business", password=password))
+        plan = "business" if organization else "pro"
+        account = world.hub.add(
+            HubAccount(name=name, plan=plan, organization=organization, owner=owner, password="" if organization else password)
+        )
+        reach = tuple(names) if organization else ("repo:read",)
+        token = world.hub.issue(account, "aci", reach, None if expires is None else self.at(expires), self.at(-age))
+        if host not in world.registries.plain:
+            self.plain(
+                host,
+                "bearer",
+                {},
+                (),
+                realm="https://auth.docker.io/token",
+                service="registry.docker.io",
+                public=("library/*",),
+            )
+        world.registries.plain[host].repositories |= {one: {"v1", "v2", "latest"} for one in names}
+        self.management_secret(f"docker-hub-{owner}", password, "docker-hub-password")
+        entry = {"identifier": owner, "secret": f"docker-hub-{owner}", "organization": organization}
+        self.registries.setdefault("docker_hub", {})[name] = {
+            **entry,
+            **({"repositories": names} if organization else {}),
+        }
+        kind, held_as = "docker-hub-org" if organization else "docker-hub", ""
+        if vault:
+            held_as = self.manage(
+                f"{kind}:index.docker.io/{name}",
+                f"token/{token.id}",
+                token.value,
+                issued_at=token.created_at,
+                expires_at=token.expires_at,
+            )
+        return Secret(server="index.docker.io", username=name, password=token.value, held_as=held_as)
 
     def history(self, registry: Registry, identity: str, repository: str, days: Iterable[float]) -> None:
         """Plant login and pull events of the past in the registry's log."""

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from rotator.drivers import DRIVERS
+from rotator.drivers import DRIVERS, LISTED_ELSEWHERE
 from rotator.model.credential import Credential, Handle, Overlap, Principal, PrincipalKind, RetireMode
-from rotator.model.errors import Held, Indeterminate, NotFound, Rejected, VerificationFailed
+from rotator.model.errors import ConfigError, Held, Indeterminate, NotFound, Rejected, VerificationFailed
 from rotator.model.image import ImageReference
 from rotator.model.secret import Secret
 from rotator.ports import RegistryDriver
@@ -44,6 +44,16 @@ def subject(cloud: Cloud, kind: PrincipalKind) -> Subject:
         app = next(one for one in world.graph.applications() if one.display_name == "sp-aci-billing")
         return Subject(
             principal=Principal(kind=kind, registry="entra", name=app.app_id), image=f"{main.login_server}/payments/billing:v1"
+        )
+    if kind is PrincipalKind.DOCKER_HUB:
+        return Subject(
+            principal=Principal(kind=kind, registry="index.docker.io", name="contoso"), image="docker.io/contoso/toolbox:v1"
+        )
+    if kind is PrincipalKind.DOCKER_HUB_ORG:
+        return Subject(
+            principal=Principal(kind=kind, registry="index.docker.io", name="contosoinc"),
+            image="docker.io/contosoinc/agent:v1",
+            forbidden="docker.io/contoso/toolbox:v1",
         )
     return Subject(principal=Principal(kind=kind, registry=ECR_SERVER, name="AWS"), image=f"{ECR_SERVER}/analytics/scorer:v1")
 
@@ -212,7 +222,12 @@ def test_a_lost_answer_to_issue_is_indeterminate_and_is_not_asked_again(cloud: C
         assert [one.handle.marker for one in driver.inspect(which.principal)].count(MARKER) == 1
 
 
-ENDS = {PrincipalKind.ACR_TOKEN: "acr.tokens.patch", PrincipalKind.ENTRA_APP: "graph.removePassword"}
+ENDS = {
+    PrincipalKind.ACR_TOKEN: "acr.tokens.patch",
+    PrincipalKind.ENTRA_APP: "graph.removePassword",
+    PrincipalKind.DOCKER_HUB: "hub.tokens.delete",
+    PrincipalKind.DOCKER_HUB_ORG: "hub.tokens.delete",
+}
 
 
 @pytest.mark.parametrize("fault", ["drop_before", "drop_after"])
@@ -240,6 +255,10 @@ def test_a_principal_that_is_gone(cloud: Cloud, kind: PrincipalKind) -> None:
     if driver.traits.overlap is Overlap.LEASES:
         assert driver.inspect(gone) == ()
         return
+    if kind not in LISTED_ELSEWHERE:
+        with pytest.raises(ConfigError):
+            driver.inspect(gone)  # whom nothing manages is unknown, and not gone
+        return
     with pytest.raises(NotFound):
         driver.inspect(gone)
     slot = which.free_slot
@@ -257,7 +276,6 @@ def test_a_service_principals_new_secret_goes_where_the_old_one_is(cloud: Cloud)
 
 def test_without_aws_settings_ecr_says_what_to_configure(start: Callable[..., Cloud]) -> None:
     from rotator.drivers.ecr import EcrLease
-    from rotator.model.errors import ConfigError
 
     cloud = start()
     driver = EcrLease(None, cloud.pulls, cloud.clock)

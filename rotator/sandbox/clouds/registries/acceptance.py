@@ -78,6 +78,8 @@ def plain_verdict(world: "World", plain: PlainRegistry, login: Login) -> str:
     if plain.kind == "ecr":
         lease = world.aws.lease_valid(plain.host, login.password, login.at)
         return {"valid": "ok", "expired": "expired"}.get(lease, "invalid") if login.username == "AWS" else "invalid"
+    if plain.host == DOCKER_HUB and login.username.lower() in world.hub.accounts:
+        return world.hub.verdict(login.username, login.password, login.repository, login.at)
     slot = plain.users.get(login.username)
     return "invalid" if slot is None else slot.verdict(login.password, 0, login.at)
 

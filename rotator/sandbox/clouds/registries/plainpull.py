@@ -80,11 +80,20 @@ def plain_token(world: World, request: Request) -> Reply:
         user, password = request.basic
         if world.registries.plain_verdict(plain, user, password, world.now()) != "ok":
             raise _denied(host)
-    access = tuple((name, ("pull",)) for name, _ in scopes if plain.is_public(name) or (user and name in plain.repositories))
+    access = tuple(
+        (name, ("pull",))
+        for name, _ in scopes
+        if plain.is_public(name) or (user and name in plain.repositories and _may_pull(world, plain, request, name))
+    )
     if not user and scopes and not access and host != DOCKER_HUB:
         raise _denied(host)
     token = issue_access(world, host, user, access, timedelta(minutes=5))
     return Reply(200, {"token": token, "access_token": token, "expires_in": 300, "issued_at": rfc3339(world.now())})
+
+
+def _may_pull(world: World, plain: PlainRegistry, request: Request, repository: str) -> bool:
+    user, password = request.basic or ("", "")
+    return world.registries.accepts(plain.host, user, password, repository, world.now()).everywhere
 
 
 def _denied(host: str) -> Refused:

@@ -42,18 +42,15 @@ class Contoso:
         build.plain("mcr.microsoft.com", "bearer", {}, (), realm="https://mcr.microsoft.com/token", service="mcr", public=("*",))
         rows = (
             # host, user, password, repository, where tokens come from, the service's name
-            ("docker.io", "contoso", f"dckr_pat_{text(27)}", "contoso/toolbox", "auth.docker.io/token", "registry.docker.io"),
             ("ghcr.io", "contoso-bot", f"ghp_{text(36)}", "contoso/agent", "ghcr.io/token", "ghcr.io"),
             ("registry.gitlab.com", "gitlab+deploy-token-4711", f"gldt-{text(20)}", "contoso/tools/runner",
              "gitlab.com/jwt/auth", "container_registry"),
             ("quay.io", "contoso+puller", text(64), "contoso/exporter", "quay.io/v2/auth", "quay.io"),
         )  # fmt: skip
-        found = {}
+        found = {"docker.io": build.docker_hub("contoso", ("contoso/toolbox",), age=20, expires=70)}
+        build.docker_hub("contosoinc", ("contosoinc/agent",), age=20, expires=70, organization=True)
         for host, user, password, repository, realm, service in rows:
-            public = ("library/*",) if host == "docker.io" else ()
-            planted = build.plain(
-                host, "bearer", {user: password}, (repository,), realm=f"https://{realm}", service=service, public=public
-            )
+            planted = build.plain(host, "bearer", {user: password}, (repository,), realm=f"https://{realm}", service=service)
             found[host] = planted[user]
         found["registry.contoso.dev"] = build.plain("registry.contoso.dev", "basic", {"ci": text(24)}, ("ops/cron",))["ci"]
         return found
