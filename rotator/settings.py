@@ -146,12 +146,30 @@ class DockerHubAccount(Section):
         return self
 
 
+class QuayInstallation(Section):
+    """How the robot accounts of one Quay are managed."""
+
+    secret: Annotated[str, Field(description="vault secret with an OAuth token of scope org:admin")]
+    pairs: Annotated[
+        dict[str, str], Field(description="robot to the one that it takes turns with; both may pull the same, for rotator alone")
+    ] = {}
+
+    @field_validator("pairs")
+    @classmethod
+    def _each_robot_once(cls, pairs: dict[str, str]) -> dict[str, str]:
+        robots = [*pairs, *pairs.values()]
+        if len(set(robots)) != len(robots):
+            raise ValueError("a robot can be in one pair only")
+        return pairs
+
+
 class Registries(Section):
     """Registries of other parties: hosts whose kind cannot be seen from their name, and what manages their tokens."""
 
     docker_hub: Annotated[
         dict[str, DockerHubAccount], Field(description="by the user name that groups present, in lower case")
     ] = {}
+    quay: Annotated[dict[str, QuayInstallation], Field(description="by host, such as quay.io")] = {}
     gitlab_hosts: tuple[str, ...] = ()
     quay_hosts: tuple[str, ...] = ()
 
@@ -237,7 +255,7 @@ class RotationSettings(Section):
         dict[str, str], Field(description="principal id to vault secret, where the template does not fit")
     ] = {}
     slots: Annotated[
-        dict[str, Literal["password1", "password2"]],
+        dict[str, str],
         Field(description="principal id to the slot that its groups use now, where both are filled and nothing tells"),
     ] = {}
     restart_for_leases: Annotated[

@@ -39,6 +39,7 @@ from rotator.clients.rest import Rest
 from rotator.deployment.owners import OwnerRules
 from rotator.drivers import Dependencies, build_drivers, readers_of
 from rotator.drivers.docker_hub import HubAccount
+from rotator.drivers.quay import QuayHost
 from rotator.explaining import Explainer
 from rotator.history.anchor import VaultAnchor
 from rotator.history.evidence import EvidenceLog, EvidenceSettings
@@ -49,6 +50,7 @@ from rotator.inventory.scope import Scope
 from rotator.migration.choices import Choices
 from rotator.migrations import Migrations
 from rotator.model.credential import PrincipalKind
+from rotator.model.image import normal_server
 from rotator.model.secret import Secret
 from rotator.model.tool import Tool
 from rotator.ports import Clock, Observer, UsageLog
@@ -120,6 +122,7 @@ def build(settings: Settings, observers: Sequence[Observer] = (), verb: str = ""
         secret_of=vault.read,
         reach=lambda root, api: Rest(root, api, network, clock, metrics.request),
         hub_accounts=hub_accounts(settings.registries),
+        quays=quays(settings.registries),
     )
     drivers = build_drivers(dependencies)
     history = History(_history_url(settings), clock)
@@ -154,7 +157,8 @@ def build(settings: Settings, observers: Sequence[Observer] = (), verb: str = ""
         hosts=KnownHosts(
             acr_suffixes=endpoints.registry_suffixes,
             gitlab=settings.registries.gitlab_hosts,
-            quay=settings.registries.quay_hosts,
+            quay=(*settings.registries.quay_hosts, *settings.registries.quay),
+            quay_pairs=_quay_pairs(settings.registries),
             docker_organizations=tuple(name for name, one in settings.registries.docker_hub.items() if one.organization),
         ),
         readers=Readers(
@@ -212,6 +216,20 @@ def hub_accounts(chosen: Registries) -> Mapping[str, HubAccount]:
     return {
         name: HubAccount(identifier=one.identifier or name, secret_name=one.secret, repositories=one.repositories)
         for name, one in chosen.docker_hub.items()
+    }
+
+
+def quays(chosen: Registries) -> Mapping[str, QuayHost]:
+    """Return how the robots of each Quay are managed."""
+    return {normal_server(host): QuayHost(secret_name=one.secret, pairs=one.pairs) for host, one in chosen.quay.items()}
+
+
+def _quay_pairs(chosen: Registries) -> Mapping[tuple[str, str], str]:
+    return {
+        (host, robot): first
+        for host, one in quays(chosen).items()
+        for first, second in one.pairs.items()
+        for robot in (first, second)
     }
 
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from rotator.clients.deadline import check_deadline
 from rotator.clients.failures import translated
 from rotator.clients.network import Network
 from rotator.clients.observed import RequestObserver, unobserved
@@ -73,6 +74,7 @@ class Rest:
                 self._network.http_client(_TIMEOUT, self._observe) as client,
             ):
                 request = client.build_request(method, f"{self._root}{path}", headers=headers, params=query, json=body)
+                check_deadline(self._clock, method)
                 return _read(client.send(request), asked)
 
         return retried(self._clock, once, attempts, key=f"{self._api}{path}")

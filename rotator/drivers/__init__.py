@@ -17,6 +17,7 @@ from rotator.drivers.acr_token import AcrToken
 from rotator.drivers.docker_hub import DockerHubTokens, HubAccount
 from rotator.drivers.ecr import EcrLease
 from rotator.drivers.entra_app import EntraApp
+from rotator.drivers.quay import QuayHost, QuayRobots
 from rotator.model.arm import ArmId
 from rotator.model.credential import PrincipalKind
 from rotator.model.errors import ConfigError
@@ -38,7 +39,8 @@ class Dependencies:
 
     `registry_id` finds an Azure registry by its login server, for principals read from a tag without their resource.
     `secret_of` reads a vault secret by its name: what other parties' services are asked with; `reach` makes their clients.
-    `hub_accounts` are Docker IDs and organisations by name.
+    `hub_accounts` are Docker IDs and organisations by name,
+    `quays` installations of Quay by host.
     """
 
     clock: Clock
@@ -51,9 +53,14 @@ class Dependencies:
     secret_of: Callable[[str], Secret] = _no_vault
     reach: Reach = _no_network
     hub_accounts: Mapping[str, HubAccount] = field(default_factory=dict)
+    quays: Mapping[str, QuayHost] = field(default_factory=dict)
 
 
 Build = Callable[[Dependencies], RegistryDriver]
+
+
+def _quay(kind: PrincipalKind, needs: Dependencies) -> RegistryDriver:
+    return QuayRobots(kind, needs.quays, needs.secret_of, needs.reach, needs.pulls, needs.clock)
 
 
 def _docker_hub(kind: PrincipalKind, needs: Dependencies) -> RegistryDriver:
@@ -67,6 +74,8 @@ DRIVERS: Mapping[PrincipalKind, Build] = MappingProxyType(
         PrincipalKind.ECR: lambda needs: EcrLease(needs.logins, needs.pulls, needs.clock),
         PrincipalKind.DOCKER_HUB: partial(_docker_hub, PrincipalKind.DOCKER_HUB),
         PrincipalKind.DOCKER_HUB_ORG: partial(_docker_hub, PrincipalKind.DOCKER_HUB_ORG),
+        PrincipalKind.QUAY: partial(_quay, PrincipalKind.QUAY),
+        PrincipalKind.QUAY_PAIR: partial(_quay, PrincipalKind.QUAY_PAIR),
     }
 )
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rotator.model.credential import Principal, PrincipalKind
 from rotator.model.estate import Registry
@@ -26,12 +26,14 @@ class KnownHosts:
 
     An Azure registry is recognised by its resource first and by `acr_suffixes` only when it was not read. `gitlab` and `quay`
     take the hosts of self-managed installations, `docker_organizations` names in lower case.
+    `quay_pairs` maps host and robot to the first of its pair, after which the pair is called.
     """
 
     acr_suffixes: tuple[str, ...] = (".azurecr.io", ".azurecr.cn", ".azurecr.us")
     gitlab: tuple[str, ...] = ()
     quay: tuple[str, ...] = ()
     docker_organizations: tuple[str, ...] = ()
+    quay_pairs: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 DEFAULT_HOSTS = KnownHosts()
@@ -86,6 +88,9 @@ def _elsewhere(host: str, user: str, hosts: KnownHosts) -> Principal | None:
     elif host in _normal(("registry.gitlab.com", *hosts.gitlab)):
         kind = PrincipalKind.GITLAB_DEPLOY_TOKEN if _DEPLOY_TOKEN.fullmatch(user) else PrincipalKind.GITLAB
     elif host in _normal(("quay.io", *hosts.quay)):
+        pair = hosts.quay_pairs.get((host, user))
+        if pair is not None:
+            return Principal(kind=PrincipalKind.QUAY_PAIR, registry=host, name=pair)
         kind = PrincipalKind.QUAY
     else:
         return None

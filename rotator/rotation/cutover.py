@@ -17,7 +17,8 @@ from rotator.ports import Errand, Json
 from rotator.rotation import marking
 from rotator.rotation.consumers import moved
 from rotator.rotation.context import Context, Where, looking
-from rotator.rotation.record import RotationRecord
+from rotator.rotation.naming import handle_of
+from rotator.rotation.record import TAG_USERNAME, RotationRecord
 from rotator.rotation.redeploy import accepted, redeploy
 from rotator.rotation.tenure import keep
 
@@ -146,7 +147,8 @@ def roll_back(
                     _not_back(context, item, consumer, "the vault has no old secret that still works")
                     continue
                 known_as = marking.known_as(before, record.rotation)
-                redeploy(context, item, consumer, group, old, {GROUP_TAG_PREFIX + one: known_as for one in consumer.registries})
+                tags = {GROUP_TAG_PREFIX + one: known_as for one in consumer.registries}
+                redeploy(context, item, consumer, group, old, tags, username=before.tags.get(TAG_USERNAME, ""))
             back.append(consumer.group.text)
             where = Where(handle=before.tags.get(TAG_HANDLE, ""), secret=before.name, version=before.version)
             context.tell(
@@ -182,10 +184,14 @@ def _settled(context: Context, group: ArmId) -> ContainerGroup:
 def _leave(group: ContainerGroup, consumer: Consumer, record: RotationRecord) -> str:
     """Say why the group must be left alone although the plan wanted to move it, or nothing."""
     wanted = (record.username or record.principal.name).lower()
+    known = {wanted}
+    if record.slot and wanted == record.slot.lower():
+        # Where each slot is a user of its own, a group that is still to be moved presents another.
+        known |= {handle_of(record.principal, one).slot.lower() for one in record.old}
     for registry in consumer.registries:
         sources = [one.source for one in group.bindings if one.registry == registry]
         users = {one.username.strip().lower() for one in sources if not isinstance(one, Absent | ManagedIdentity)}
-        if users != {wanted}:
+        if not users or not users <= known:
             return f"no longer logs in to {registry} as {wanted}"
     if group.state is GroupState.STOPPED:
         return "was stopped since the plan"
@@ -259,5 +265,5 @@ def _old_value(
         return None
     old = context.vault.read(record.secret_name, before.version)
     images = [ImageReference.parse(text) for text in consumer.images if text not in missing]
-    username = record.username or item.principal.name
+    username = before.tags.get(TAG_USERNAME) or record.username or item.principal.name
     return old if accepted(context, item, username, old, images) else None

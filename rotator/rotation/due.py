@@ -1,6 +1,6 @@
 """Which credential a principal's groups use now, and whether it is due. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from rotator.model.credential import Credential, Handle, Overlap, Principal, Traits
@@ -33,8 +33,8 @@ def current_credential(
     listed = record.credentials or () if record else ()
     named = stored.tags.get(TAG_HANDLE, "") if stored else ""
     for credential in listed:
-        if named and credential.handle.id == named:
-            return Current(credential=credential, candidates=(), in_vault=True)
+        if named and stored and credential.handle.id == named:
+            return Current(credential=_dated(credential, stored), candidates=(), in_vault=True)
     told = rules.slots.get(principal.id, "")
     live = tuple(one for one in listed if not one.expired(now))
     chosen = next((one for one in listed if told and one.handle.slot == told), None)
@@ -45,17 +45,27 @@ def current_credential(
     return Current(credential=chosen, candidates=live, in_vault=False)
 
 
+def _dated(credential: Credential, stored: StoredSecret) -> Credential:
+    """Return it with the instant that the vault's tag tells, where the service does not tell when it was made."""
+    if credential.issued_at is not None:
+        return credential
+    return replace(credential, issued_at=_issued(stored))
+
+
+def _issued(stored: StoredSecret) -> datetime | None:
+    try:
+        return read_instant(stored.tags, TAG_ISSUED) or stored.created_at
+    except ValueError:
+        return stored.created_at
+
+
 def _lease(principal: Principal, stored: StoredSecret | None) -> Credential | None:
     if stored is None or TAG_HANDLE not in stored.tags:
         return None
-    try:
-        issued_at = read_instant(stored.tags, TAG_ISSUED)
-    except ValueError:
-        issued_at = None
     return Credential(
         handle=Handle(principal=principal, id=stored.tags[TAG_HANDLE]),
         username=principal.name,
-        issued_at=issued_at or stored.created_at,
+        issued_at=_issued(stored),
         expires_at=stored.expires_at,
     )
 
@@ -72,7 +82,7 @@ def reasons_of(current: Current, traits: Traits, rules: Rules, principal: Princi
             found.append(Reason.EXPIRING)
         if credential.issued_at is not None and now - credential.issued_at >= rules.max_age_of(principal.kind):
             found.append(Reason.TOO_OLD)
-        if credential.expires_at is None and traits.lease_ttl is None and rules.rotate_without_expiry:
+        if credential.expires_at is None and traits.ends and traits.lease_ttl is None and rules.rotate_without_expiry:
             found.append(Reason.NO_EXPIRY)
     if not current.in_vault:
         found.append(Reason.NOT_IN_VAULT)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from rotator.model.credential import Overlap, Principal, Traits
 from rotator.model.estate import STAGED_SUFFIX, TAG_PRINCIPAL, Estate, StoredSecret
+from rotator.model.group import VaultReference
 from rotator.model.rotation import HeldCause
 from rotator.rotation.naming import stranger_in
 from rotator.rotation.rules import Rules
@@ -33,6 +34,13 @@ def obstacle(
         )
     if traits.overlap is Overlap.LEASES:
         return "", "", None
+    readers = _readers(estate, principal) if traits.slot_is_user else ()
+    if readers:
+        return (
+            f"{', '.join(readers)} would read the next user's password beside the name of this one",
+            "Such a group keeps the user name itself. Store the password in it, or give it a single user.",
+            HeldCause.GROUPS,
+        )
     known = estate.records.get(principal)
     if not sees_secrets_of(estate, principal):
         return f"{principal.id} could not be read", "See what could not be read at the top of the audit.", HeldCause.UNREAD
@@ -49,6 +57,15 @@ def obstacle(
             HeldCause.PRINCIPAL,
         )
     return "", "", None
+
+
+def _readers(estate: Estate, principal: Principal) -> tuple[str, ...]:
+    """Name the groups, also those outside the scope, that read the principal's password from the vault."""
+    return tuple(
+        group.id.name
+        for group in (*estate.groups, *estate.bystanders)
+        if any(one.principal == principal and isinstance(one.source, VaultReference) for one in group.bindings)
+    )
 
 
 def _claims(stored: StoredSecret, principal: Principal) -> bool:

@@ -182,7 +182,7 @@ class _One:
         if slot is None and self._traits.overlap is Overlap.TWO_SLOTS and not held and self._known is not None:
             told = self._rules.slots.get(self._principal.id, "")
             try:
-                slot = free_slot(self._principal.id, self._known.credentials or (), self._current, told, self._now)
+                slot = free_slot(self._principal.id, self._traits, self._known.credentials or (), self._current, told, self._now)
             except Held as error:
                 held, advice, cause = error.message, error.advice, HeldCause.NO_FREE_SLOT
         groups = self._estate.consumers.get(self._principal, ())

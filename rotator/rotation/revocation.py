@@ -16,7 +16,7 @@ from rotator.rotation.naming import name_of
 from rotator.rotation.record import RotationRecord
 from rotator.rotation.rules import Rules
 from rotator.rotation.sight import sees_secrets_of, sees_vault
-from rotator.rotation.slots import SLOTS
+from rotator.rotation.slots import slots_of
 
 # Azure promises no figure. The demonstration's clouds take 15 to 45 seconds, so this is the low side of what was seen.
 REDEPLOY_TAKES = timedelta(seconds=30)
@@ -92,7 +92,7 @@ def revocation_of(
         handles=tuple(sorted(chosen, key=lambda one: (one != in_use, one))),
         in_use=in_use,
         secret_name=name,
-        slot=_slot(listed, chosen, in_use) if traits.overlap is Overlap.TWO_SLOTS else "",
+        slot=_slot(slots_of(traits, listed), listed, chosen, in_use) if traits.overlap is Overlap.TWO_SLOTS else "",
         successor=successor,
         out=tuple(one.group for one in out),
         stuck=tuple((one.group, one.why) for one in out if one not in moving and (one.inline or one.action is Action.HOLD)),
@@ -183,9 +183,9 @@ def _safe(group: ContainerGroup, consumer: Consumer, shown: Mapping[str, str], c
     return "" not in stores and stores.isdisjoint(chosen)
 
 
-def _slot(listed: Sequence[Credential], chosen: Sequence[str], in_use: str) -> str:
+def _slot(slots: Sequence[str], listed: Sequence[Credential], chosen: Sequence[str], in_use: str) -> str:
     """Return the slot for the successor: an empty one, otherwise one that a revoked secret leaves; never anybody else's."""
     live = {one.handle.slot: one.handle.id for one in listed}
-    empty = [slot for slot in SLOTS if slot not in live]
-    left = sorted((slot for slot in SLOTS if live.get(slot) in chosen), key=lambda slot: live[slot] != in_use)
+    empty = [slot for slot in slots if slot not in live]
+    left = sorted((slot for slot in slots if live.get(slot) in chosen), key=lambda slot: live[slot] != in_use)
     return next(iter((*empty, *left)), "")

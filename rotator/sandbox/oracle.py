@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
-from rotator.sandbox.custody import ENDABLE, Custody
+from rotator.sandbox.custody import ENDABLE, NEVER_EMPTY, Custody
 from rotator.sandbox.ledger import Entry
 from rotator.sandbox.wire import Document, rfc3339
 from rotator.sandbox.world import World
 
 _OWNED = ENDABLE
+_LOSABLE = ENDABLE - NEVER_EMPTY
 _LEASES = frozenset({"ecr-lease", "registry-refresh-token"})
 _Principal: TypeAlias = str
 
@@ -218,7 +219,7 @@ class Oracle:
         loose: list[Document] = []
         stored: set[str] | None = None
         for entry in world.ledger.issued():
-            if entry.kind not in _OWNED | _LEASES or not world.ledger.live(entry, now) or world.vaults.holds(entry.value):
+            if entry.kind not in _LOSABLE | _LEASES or not world.ledger.live(entry, now) or world.vaults.holds(entry.value):
                 continue
             stored = self._stored() if stored is None else stored
             if entry.value not in stored:

@@ -15,7 +15,7 @@ import yaml
 from rotator.sandbox import estates
 from rotator.sandbox.app import App, SandboxApp
 from rotator.sandbox.clock import SandboxClock
-from rotator.sandbox.clouds import dockerhub, keys
+from rotator.sandbox.clouds import dockerhub, keys, quay
 from rotator.sandbox.clouds.arm import roleroutes
 from rotator.sandbox.clouds.arm import routes as arm
 from rotator.sandbox.clouds.aws import routes as aws
@@ -39,7 +39,7 @@ ROUTES: tuple[Route, ...] = (
     *roleroutes.ROUTES, *containergroups.ROUTES, *registries.ROUTES,
     *tokens.ROUTES, *keys.ROUTES, *pull.ROUTES, *plainpull.ROUTES, *network.ROUTES, *keyvault.ROUTES,
     *graph.ROUTES, *loganalytics.ROUTES, *aws.ROUTES, *entra.ROUTES,
-    *dockerhub.ROUTES,
+    *dockerhub.ROUTES, *quay.ROUTES,
 )  # fmt: skip
 
 _REGIONS = ("eu-west-1", "us-east-1")

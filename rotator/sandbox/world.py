@@ -46,6 +46,7 @@ from rotator.sandbox.clouds.keys import Keys
 from rotator.sandbox.clouds.keyvault.records import Vaults
 from rotator.sandbox.clouds.loganalytics.records import Logs
 from rotator.sandbox.clouds.network.records import Networks
+from rotator.sandbox.clouds.quay import Quay
 from rotator.sandbox.clouds.registries.table import Registries
 from rotator.sandbox.faults import FaultPlan
 from rotator.sandbox.ledger import Ledger
@@ -53,7 +54,8 @@ from rotator.sandbox.wire import Limits, Operations, rfc3339
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _TABLES = (
-    "operations", "limits", "arm", "entra", "graph", "vaults", "registries", "hub", "aws", "keys", "logs", "networks", "groups",
+    "operations", "limits", "arm", "entra", "graph", "vaults", "registries", "hub", "quay", "aws", "keys", "logs", "networks",
+    "groups",
 )  # fmt: skip
 
 
@@ -144,6 +146,7 @@ class World:
         self.vaults = Vaults(self)
         self.registries = Registries(self)
         self.hub = DockerHub(self)
+        self.quay = Quay(self)
         self.aws = Aws(self)
         self.keys = Keys(self)
         self.logs = Logs(self)

@@ -26,6 +26,8 @@ _BEGINNINGS = {
     "acr.tokens.patch",
     "graph.removePassword",
     "hub.tokens.delete",
+    "quay.robots.regenerate",
+    "acr.regenerateCredential",
 }
 _WRITTEN = re.compile(r"n(\d+)/([\w.]+)#(\d+)/(before|after)")
 

@@ -20,6 +20,8 @@ class One:
 
     def __init__(self, world: World, kind: str) -> None:
         self.world = world
+        # A group that reads its password from the vault has the user name in its own body: it cannot follow a pair of users.
+        self.reads = kind != "quay-pair"
         self.build = build = Builder(world, f"one-{kind}")
         self.subscription = build.subscription("Contoso One")
         self.home = world.arm.add_resource_group(self.subscription, "rg-one", "westeurope")
@@ -40,6 +42,15 @@ class One:
             vault_fields={_VALUE: key},
         )
         build.group(self.home, "api", [container("api", image)], credentials=[secret.entry()])
+        if self.reads:
+            self._plant_reader(secret)
+        else:
+            build.group(self.home, "reader", [container("reader", image)], credentials=[secret.entry()])
+        build.group(self.home, "batch", [container("batch", image)], credentials=[secret.entry()], state="stopped")
+        return build.finish(self.home, (self.subscription,), self.workspace)
+
+    def _plant_reader(self, secret: Secret) -> None:
+        build, image = self.build, f"{secret.server}/{REPOSITORY}:v1"
         reader = build.identity(self.home, "id-reader")
         build.vault_reader(reader)
         build.group(
@@ -51,8 +62,6 @@ class One:
             api_version="2026-07-01",
             secretReferences=[build.reference("pull", reader, secret)],
         )
-        build.group(self.home, "batch", [container("batch", image)], credentials=[secret.entry()], state="stopped")
-        return build.finish(self.home, (self.subscription,), self.workspace)
 
 
 def _token(one: One) -> Secret:
@@ -76,12 +85,22 @@ def _hub_org(one: One) -> Secret:
     return one.build.docker_hub("contosoinc", (REPOSITORY,), age=80, expires=10, organization=True)
 
 
+def _quay(one: One) -> Secret:
+    return one.build.quay(("contoso+puller",), (REPOSITORY,), age=100)
+
+
+def _quay_pair(one: One) -> Secret:
+    return one.build.quay(("contoso+puller", "contoso+puller_b"), (REPOSITORY,), age=100)
+
+
 CREDENTIALS: Mapping[str, Callable[[One], Secret]] = {
     "acr-token": _token,
     "entra-app": _app,
     "ecr": _lease,
     "docker-hub": _hub,
     "docker-hub-org": _hub_org,
+    "quay": _quay,
+    "quay-pair": _quay_pair,
 }
 """How each kind's credential is planted, held in the vault and due. A new kind of credential is a line here."""
 

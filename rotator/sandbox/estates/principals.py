@@ -1,7 +1,8 @@
 """Registries and the principals that log in to them, planted without HTTP."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
+from hashlib import sha256
 from typing import Literal
 
 from rotator.sandbox.clouds.arm.records import ResourceGroup
@@ -226,6 +227,26 @@ class Principals(Ground):
                 expires_at=token.expires_at,
             )
         return Secret(server="index.docker.io", username=name, password=token.value, held_as=held_as)
+
+    def quay(self, robots: Sequence[str], repositories: Iterable[str], *, age: float, vault: bool = True) -> Secret:
+        """Add a robot, or two that take turns, and what manages them; the groups use the first."""
+        world, host, first = self.world, "quay.io", robots[0]
+        for name in robots:
+            world.quay.add(name, self.at(-300))
+        if host not in world.registries.plain:
+            self.plain(host, "bearer", {}, (), realm="https://quay.io/v2/auth", service="quay.io")
+            administrator = world.text(40)
+            self.management_secret("quay-administrator", administrator, "quay-oauth-token")
+            world.quay.administrators[administrator] = frozenset({first.partition("+")[0]})
+            self.registries["quay"] = {host: {"secret": "quay-administrator", "pairs": {}}}
+        world.registries.plain[host].repositories |= {one: {"v1", "v2", "latest"} for one in repositories}
+        token = world.quay.robots[first].token
+        handle, kind = f"sha256:{sha256(token.encode()).hexdigest()[:16]}", "quay"
+        if len(robots) > 1:
+            handle, kind = f"{first}@{handle}", "quay-pair"
+            self.registries["quay"][host]["pairs"][first] = robots[1]
+        held_as = self.manage(f"{kind}:{host}/{first}", handle, token, issued_at=self.at(-age)) if vault else ""
+        return Secret(server=host, username=first, password=token, held_as=held_as)
 
     def history(self, registry: Registry, identity: str, repository: str, days: Iterable[float]) -> None:
         """Plant login and pull events of the past in the registry's log."""

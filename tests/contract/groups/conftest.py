@@ -27,7 +27,7 @@ from rotator.model.secret import Secret
 from rotator.ports import DriverTable
 from rotator.sandbox import FaultPlan, Sandbox, SandboxOptions
 from rotator.settings import Registries
-from rotator.wiring import hub_accounts
+from rotator.wiring import hub_accounts, quays
 
 ARM = "https://management.azure.com"
 
@@ -120,6 +120,7 @@ def connect(sandbox: Sandbox) -> Cloud:
         endpoint_url=f"https://{sandbox.address}",
         ca_file=sandbox.ca_file,
     )
+    others = Registries.model_validate(settings.get("registries", {}))
     needs = Dependencies(
         clock=clock,
         arm=arm,
@@ -129,7 +130,8 @@ def connect(sandbox: Sandbox) -> Cloud:
         logins=logins,
         secret_of=vault.read,
         reach=lambda root, api: Rest(root, api, network, clock),
-        hub_accounts=hub_accounts(Registries.model_validate(settings.get("registries", {}))),
+        hub_accounts=hub_accounts(others),
+        quays=quays(others),
     )
     return Cloud(
         sandbox=sandbox,

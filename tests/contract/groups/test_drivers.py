@@ -55,6 +55,13 @@ def subject(cloud: Cloud, kind: PrincipalKind) -> Subject:
             image="docker.io/contosoinc/agent:v1",
             forbidden="docker.io/contoso/toolbox:v1",
         )
+    if kind is PrincipalKind.QUAY_PAIR:
+        pair = Principal(kind=kind, registry="quay.io", name="contoso+puller")
+        return Subject(principal=pair, image="quay.io/contoso/exporter:v1", free_slot="contoso+puller_b")
+    if kind is PrincipalKind.QUAY:
+        return Subject(
+            principal=Principal(kind=kind, registry="quay.io", name="contoso+mirror"), image="quay.io/contoso/mirror:v1"
+        )
     return Subject(principal=Principal(kind=kind, registry=ECR_SERVER, name="AWS"), image=f"{ECR_SERVER}/analytics/scorer:v1")
 
 
@@ -87,7 +94,9 @@ def test_a_new_secret_works_beside_the_old_one_until_that_is_retired(cloud: Clou
     settle(cloud, driver)
     assert works(driver, first, old, which.image)
 
-    other = {"": "", "password1": "password2", "password2": "password1"}[which.free_slot]
+    if driver.traits.overlap is Overlap.SINGLE:
+        return  # the next test but one of its own kind
+    other = next((one.handle.slot for one in driver.inspect(which.principal) if one.handle.slot != which.free_slot), "")
     second, new = driver.issue(which.principal, MARKER, TTL, other)
     settle(cloud, driver)
     assert new.reveal() != old.reveal()
@@ -129,12 +138,15 @@ def test_what_was_issued_is_what_inspect_lists(cloud: Cloud, kind: PrincipalKind
     assert set(after) - before == {made.handle.id}
     listed = after[made.handle.id]
     assert (listed.username, listed.expires_at, listed.handle.slot) == (made.username, made.expires_at, which.free_slot)
-    assert made.expires_at is not None
-    assert abs(made.expires_at - cloud.clock.now() - TTL) < timedelta(minutes=5)
+    if driver.traits.ends:
+        assert made.expires_at is not None
+        assert abs(made.expires_at - cloud.clock.now() - TTL) < timedelta(minutes=5)
     if driver.traits.overlap is Overlap.MANY:
         assert listed.handle.marker == MARKER
     driver.retire(made.handle)
-    assert {one.handle.id for one in driver.inspect(which.principal)} == before
+    left = {one.handle.id for one in driver.inspect(which.principal)}
+    # Where no place is ever empty, ending a secret puts another there, which nobody is told.
+    assert left == before if driver.traits.slots else made.handle.id not in left
 
 
 @kinds

@@ -80,6 +80,8 @@ def plain_verdict(world: "World", plain: PlainRegistry, login: Login) -> str:
         return {"valid": "ok", "expired": "expired"}.get(lease, "invalid") if login.username == "AWS" else "invalid"
     if plain.host == DOCKER_HUB and login.username.lower() in world.hub.accounts:
         return world.hub.verdict(login.username, login.password, login.repository, login.at)
+    if plain.host == "quay.io" and login.username in world.quay.robots:
+        return world.quay.verdict(login.username, login.password)
     slot = plain.users.get(login.username)
     return "invalid" if slot is None else slot.verdict(login.password, 0, login.at)
 

@@ -45,9 +45,10 @@ class Contoso:
             ("ghcr.io", "contoso-bot", f"ghp_{text(36)}", "contoso/agent", "ghcr.io/token", "ghcr.io"),
             ("registry.gitlab.com", "gitlab+deploy-token-4711", f"gldt-{text(20)}", "contoso/tools/runner",
              "gitlab.com/jwt/auth", "container_registry"),
-            ("quay.io", "contoso+puller", text(64), "contoso/exporter", "quay.io/v2/auth", "quay.io"),
         )  # fmt: skip
         found = {"docker.io": build.docker_hub("contoso", ("contoso/toolbox",), age=20, expires=70)}
+        found["quay.io"] = build.quay(("contoso+puller", "contoso+puller_b"), ("contoso/exporter",), age=20)
+        build.quay(("contoso+mirror",), ("contoso/mirror",), age=20)
         build.docker_hub("contosoinc", ("contosoinc/agent",), age=20, expires=70, organization=True)
         for host, user, password, repository, realm, service in rows:
             planted = build.plain(host, "bearer", {user: password}, (repository,), realm=f"https://{realm}", service=service)

@@ -1,0 +1,157 @@
+"""Quay: one robot account, whose new token ends the old one at once; or two robots in turn, so that neither does."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from rotator.clients.deadline import not_after
+from rotator.clients.pulls import PullProbe
+from rotator.clients.quay import API, Quay, Robot
+from rotator.clients.rest import Reach
+from rotator.drivers.managing import managing_secret
+from rotator.drivers.pulling import pull_all
+from rotator.model.credential import Credential, Handle, Overlap, Principal, PrincipalKind, RetireMode, Traits
+from rotator.model.errors import ConfigError, Indeterminate, NotFound, Rejected
+from rotator.model.image import ImageReference
+from rotator.model.secret import Secret
+from rotator.ports import Clock
+
+_LOOKS = 3
+# That a new token works at once is what was seen, no promise.
+_PROPAGATION, _PROPAGATION_LIMIT = timedelta(seconds=2), timedelta(minutes=2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuayHost:
+    """How the robots of one Quay are managed. `pairs` maps a robot to the one that it takes turns with."""
+
+    secret_name: str
+    pairs: Mapping[str, str] = field(default_factory=dict)
+
+
+class QuayRobots:
+    """Keeps `rotator.ports.RegistryDriver` for robots, alone (`quay`) or in pairs (`quay-pair`).
+
+    A token is named by its fingerprint, because Quay tells neither when it was made nor an id; of a pair, by its robot too, which
+    is the slot. A token never ends by itself. A robot always has one: what retiring puts in the old one's place is nobody's.
+    """
+
+    def __init__(
+        self,
+        kind: PrincipalKind,
+        hosts: Mapping[str, QuayHost],
+        secret_of: Callable[[str], Secret],
+        reach: Reach,
+        pulls: PullProbe,
+        clock: Clock,
+    ) -> None:
+        self.kind = kind
+        self._paired = kind is PrincipalKind.QUAY_PAIR
+        self.traits = Traits(
+            overlap=Overlap.TWO_SLOTS if self._paired else Overlap.SINGLE,
+            retire=RetireMode.EXPLICIT,
+            propagation=_PROPAGATION,
+            propagation_limit=_PROPAGATION_LIMIT,
+            ends=False,
+            slots=(),
+            slot_is_user=self._paired,
+        )
+        self._hosts = hosts
+        self._secret_of = secret_of
+        self._reach = reach
+        self._pulls = pulls
+        self._clock = clock
+
+    def inspect(self, principal: Principal) -> tuple[Credential, ...]:
+        """Return the token of the robot, or of both. NotFound when one of them does not exist."""
+        quay = self._quay(principal)
+        return tuple(self._credential(principal, quay.robot(name)) for name in self._robots(principal))
+
+    def issue(
+        self,
+        principal: Principal,
+        marker: str,
+        ttl: timedelta | None,  # noqa: ARG002 - its tokens never end
+        slot: str,
+        *,
+        before: datetime | None = None,
+    ) -> tuple[Credential, Secret]:
+        """Regenerate the robot's token, which ends its old one at once; `slot` says which robot of a pair."""
+        robots = self._robots(principal)
+        if self._paired and slot not in robots:
+            raise Rejected(
+                f"{principal.id} has the robots {' and '.join(robots)}, not {slot!r}",
+                api=API,
+                operation="regenerate-token",
+                reason="no-such-slot",
+            )
+        quay = self._quay(principal)
+        with not_after(before):
+            made = quay.regenerate(slot if self._paired else robots[0])
+        return self._credential(principal, made, marker), made.token
+
+    def verify(self, credential: Credential, secret: Secret, images: Sequence[ImageReference]) -> None:
+        """Pull for real, once for each image."""
+        pull_all(self._pulls, self._clock, credential, secret, images)
+
+    def retire(self, handle: Handle) -> None:
+        """Regenerate the robot's token if it is still the one that the handle names; nobody is told the new one."""
+        quay = self._quay(handle.principal)
+        for _ in range(_LOOKS):
+            name = next((one for one in self._robots(handle.principal) if self._names(handle, quay, one)), None)
+            if name is None:
+                return
+            try:
+                quay.regenerate(name)
+            except NotFound:
+                return
+            except Indeterminate:
+                continue  # Looking again tells whether it took effect.
+            else:
+                return
+        raise Indeterminate(
+            f"{handle.principal.id}: {handle.id} is still there after {_LOOKS} tries to end it without an answer",
+            api=API,
+            operation="regenerate-token",
+        )
+
+    def _names(self, handle: Handle, quay: Quay, robot: str) -> bool:
+        try:
+            return self._credential(handle.principal, quay.robot(robot)).handle.id == handle.id
+        except NotFound:
+            return False
+
+    def _credential(self, principal: Principal, robot: Robot, marker: str = "") -> Credential:
+        slot = robot.name if self._paired else ""
+        name = f"{slot}@{robot.token.fingerprint()}" if slot else robot.token.fingerprint()
+        return Credential(handle=Handle(principal=principal, id=name, slot=slot, marker=marker), username=robot.name)
+
+    def _robots(self, principal: Principal) -> tuple[str, ...]:
+        if "+" not in principal.name:
+            raise ConfigError(
+                f"{principal.name} is no robot account of {principal.registry}, and nothing else there can be rotated",
+                advice="Create a robot account (organisation+name) that may read the repositories, and give it to the groups.",
+            )
+        if not self._paired:
+            return (principal.name,)
+        other = self._host(principal).pairs.get(principal.name)
+        if other is None:
+            raise ConfigError(
+                f"nothing tells which robot {principal.name} takes turns with",
+                advice=f"Name it: registries.quay.'{principal.registry}'.pairs.",
+            )
+        return (principal.name, other)
+
+    def _quay(self, principal: Principal) -> Quay:
+        setting = f"registries.quay.'{principal.registry}'.secret"
+        token = managing_secret(self._secret_of, self._host(principal).secret_name, setting)
+        return Quay(self._reach(f"https://{principal.registry}", API), token)
+
+    def _host(self, principal: Principal) -> QuayHost:
+        found = self._hosts.get(principal.registry)
+        if found is None:
+            raise ConfigError(
+                f"nothing tells how the robots of {principal.registry} are managed",
+                advice=f"Add registries.quay.'{principal.registry}', as docs/registries/quay.md shows.",
+            )
+        return found
