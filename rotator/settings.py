@@ -258,6 +258,10 @@ class RotationSettings(Section):
         dict[str, str],
         Field(description="principal id to the slot that its groups use now, where both are filled and nothing tells"),
     ] = {}
+    admin_users: Annotated[
+        tuple[str, ...],
+        Field(description="login servers whose groups are being moved off the admin user: only there are its passwords rotated"),
+    ] = ()
     restart_for_leases: Annotated[
         bool,
         Field(

@@ -172,6 +172,7 @@ def build(settings: Settings, observers: Sequence[Observer] = (), verb: str = ""
             values=values,
             principals=readers_of(drivers),
             networks=AzureNetworks(arm),
+            admin_users=frozenset(settings.rotation.admin_users),
         ),
         rulebook=lambda: rulebook(settings),
         context=context,

@@ -13,6 +13,7 @@ from rotator.clients.aws import EcrLogins
 from rotator.clients.graph import Graph
 from rotator.clients.pulls import PullProbe
 from rotator.clients.rest import Reach, Rest
+from rotator.drivers.acr_admin import AcrAdmin
 from rotator.drivers.acr_token import AcrToken
 from rotator.drivers.docker_hub import DockerHubTokens, HubAccount
 from rotator.drivers.ecr import EcrLease
@@ -74,6 +75,7 @@ DRIVERS: Mapping[PrincipalKind, Build] = MappingProxyType(
         PrincipalKind.ECR: lambda needs: EcrLease(needs.logins, needs.pulls, needs.clock),
         PrincipalKind.DOCKER_HUB: partial(_docker_hub, PrincipalKind.DOCKER_HUB),
         PrincipalKind.DOCKER_HUB_ORG: partial(_docker_hub, PrincipalKind.DOCKER_HUB_ORG),
+        PrincipalKind.ACR_ADMIN: lambda needs: AcrAdmin(needs.arm, needs.pulls, needs.clock, needs.registry_id),
         PrincipalKind.QUAY: partial(_quay, PrincipalKind.QUAY),
         PrincipalKind.QUAY_PAIR: partial(_quay, PrincipalKind.QUAY_PAIR),
     }

@@ -36,7 +36,8 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readers:
-    """The ports that an inventory reads through. `principals` has those kinds whose service is asked for each principal."""
+    """The ports that an inventory reads through. `principals` has those kinds whose service is asked for each principal;
+    of admin users only those of the login servers `admin_users`."""
 
     clock: Clock
     groups: GroupPlatform
@@ -46,6 +47,12 @@ class Readers:
     values: ValueSource
     principals: Mapping[PrincipalKind, PrincipalReader] = field(default_factory=dict)
     networks: NetworkCatalog | None = None
+    admin_users: Collection[str] = ()
+
+    def ask(self, principal: Principal) -> bool:
+        """Whether the principal's service is asked about it. Looking at an admin user reads its passwords' values."""
+        looked_at = principal.kind is not PrincipalKind.ACR_ADMIN or principal.registry in self.admin_users
+        return looked_at and principal.kind in self.principals
 
 
 def gather(
@@ -92,12 +99,13 @@ def gather(
         found = _flat(
             pool.map(lambda one: notes.read(one.name, "applications", lambda: _looked_up(readers.directory, one)), applications)
         )
-        others = [one for one in principals if one.kind in readers.principals]
+        others = [one for one in principals if readers.ask(one)]
         asked = _flat(pool.map(lambda one: notes.read(one.id, "principals", lambda: _asked(readers.principals, one)), others))
         unsourced = {group.id: fields for group, fields in zip(groups, located, strict=True) if fields}
 
     records = sorted(
-        [*tokens, *found, *asked, *_admins(principals, by_server, readers.principals)], key=lambda one: one.principal.id
+        [*tokens, *found, *asked, *_admins([one for one in principals if not readers.ask(one)], by_server)],
+        key=lambda one: one.principal.id,
     )
     everybody = sorted(_respelled(classified, records), key=lambda one: one.id)
     within = {one.id for one in groups}
@@ -183,11 +191,7 @@ def _principals(group: ContainerGroup) -> list[Principal]:
     return [binding.principal for binding in group.bindings if binding.principal is not None]
 
 
-def _admins(
-    principals: Iterable[Principal], registries: Mapping[str, Registry], asked: Collection[PrincipalKind]
-) -> list[PrincipalRecord]:
-    if PrincipalKind.ACR_ADMIN in asked:
-        return []
+def _admins(principals: Iterable[Principal], registries: Mapping[str, Registry]) -> list[PrincipalRecord]:
     # Azure lists an admin user's passwords only together with their values (listCredentials), which an inventory must not
     # see; that the user is switched on or off is a property of the registry.
     admins = [one for one in principals if one.kind is PrincipalKind.ACR_ADMIN and one.registry in registries]

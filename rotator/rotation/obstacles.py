@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from rotator.model.credential import Overlap, Principal, Traits
+from rotator.model.credential import Overlap, Principal, PrincipalKind, Traits
 from rotator.model.estate import STAGED_SUFFIX, TAG_PRINCIPAL, Estate, StoredSecret
 from rotator.model.group import VaultReference
 from rotator.model.rotation import HeldCause
@@ -34,6 +34,12 @@ def obstacle(
         )
     if traits.overlap is Overlap.LEASES:
         return "", "", None
+    if principal.kind is PrincipalKind.ACR_ADMIN and principal.registry not in rules.admin_users:
+        return (
+            "the admin user may push and delete whatever the registry holds, so its password is not rotated but given up",
+            f"rotator migrate --to managed-identity --only '{principal.id}'; see docs/registries/acr-admin.md",
+            HeldCause.PRINCIPAL,
+        )
     readers = _readers(estate, principal) if traits.slot_is_user else ()
     if readers:
         return (

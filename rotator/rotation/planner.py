@@ -74,6 +74,10 @@ class _One:
         late = self._carried_on(record) if record is not None and record.phase is Phase.SOAKING else None
         if late is not None and _to_do(late) and not _BY_TIME & set(reasons):
             return late
+        left_alone = self._principal.kind is PrincipalKind.ACR_ADMIN and self._principal.registry not in self._rules.admin_users
+        if left_alone:
+            # Whoever asks for it is told why not; every night's plan need not say again what the audit says.
+            return self._anew(reasons) if self._plan.force else None
         if not reasons or not sees_secrets_of(self._estate, self._principal):
             return None
         if reasons == (Reason.OUT_OF_STEP,) and self._stored is not None:

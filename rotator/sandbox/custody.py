@@ -97,12 +97,21 @@ class Custody:
 
     def _judge(self, current: _Current, at: datetime) -> None:
         version = self.world.vaults.current(current.vault, current.name)
+        if version is not None:
+            self._follow(current, version.value)
         works = version is not None and version.enabled and self._works(current.principal, version.value, at)
         if works and current.dead_since is not None:
             self._dead.append(self._outage(current, current.dead_since, at, at))
             current.dead_since = None
         elif not works and current.dead_since is None:
             current.dead_since = at
+
+    def _follow(self, current: _Current, value: str) -> None:
+        """Watch the user whom the value belongs to: of two that take turns it is the other one by now."""
+        entry = self.world.ledger.owner_of(value)
+        if entry is not None and entry.kind in _PULLING and entry.principal != current.principal:
+            current.principal = entry.principal
+            self._by_principal.setdefault(entry.principal.lower(), []).append(current)
 
     def _works(self, principal: str, value: str, at: datetime) -> bool:
         kind, _, rest = principal.partition(":")

@@ -194,7 +194,7 @@ class Sandbox:
             "usage_log": {"workspace_id": estate.workspace_id},
             "network": {"resolve": {"*": self.address}, "ca_file": str(self.ca_file)},
             "clock": {"control_url": self.control_url},
-            "rotation": {"soak": "2h"},
+            "rotation": {"soak": "2h", **estate.rotation},
             "state": {"directory": str(self.options.directory / "state")},
         }
         if estate.registries:

@@ -36,7 +36,8 @@ def violations(stage: Stage, kind: PrincipalKind, *, tries: int, rests: bool = T
 
 def _too_often(report: Document, tries: int) -> Iterator[str]:
     for principal, count in report["issued"].items():
-        if count > tries:
+        # An admin user's old password is ended by making it anew.
+        if count > tries * (2 if principal.startswith("acr-admin:") else 1):
             yield f"{count} secrets were made for {principal}, {tries} at most were needed"
     moved: dict[str, int] = {}
     for table in ("redeploys", "restarts"):
@@ -62,8 +63,10 @@ def _ended_badly(report: Document, tries: int) -> Iterator[str]:
 
 def _unrest(sandbox: Sandbox, report: Document, kind: PrincipalKind) -> Iterator[str]:
     """At rest one secret lives, the vault's current version; every group presents it."""
-    if traits_of(kind).retire is RetireMode.EXPLICIT and any(count != 1 for count in report["live"].values()):
-        yield f"not one secret lives: {report['live']}"
+    # Both passwords of an admin user always live: ending one puts another there.
+    alive = 2 if kind is PrincipalKind.ACR_ADMIN else 1
+    if traits_of(kind).retire is RetireMode.EXPLICIT and any(count != alive for count in report["live"].values()):
+        yield f"not {alive} secrets live: {report['live']}"
     with sandbox.world.lock:
         vault = next(iter(sandbox.world.vaults.all()))
         name = next(secret for secret in vault.secrets if secret.startswith("pull-") and not secret.endswith("--staged"))

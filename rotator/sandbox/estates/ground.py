@@ -72,6 +72,7 @@ class Estate:
     workspace_id: str
     aws_roles: list[dict[str, str]] = field(default_factory=list)
     registries: Document = field(default_factory=dict)
+    rotation: Document = field(default_factory=dict)
 
 
 class Ground:
@@ -83,6 +84,7 @@ class Ground:
         self.now = world.now()
         self.rotator = world.guid()
         self.registries: Document = {}
+        self.rotation: Document = {}
 
     def at(self, days: float) -> datetime:
         """Return the instant so many days from now."""
@@ -170,6 +172,7 @@ class Ground:
             workspace_id=self.key_holder(workspace).customer_id,
             aws_roles=self._aws_roles(rotator),
             registries=self.registries,
+            rotation=self.rotation,
         )
 
     def _apps(self) -> set[str]:

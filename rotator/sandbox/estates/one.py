@@ -93,12 +93,22 @@ def _quay_pair(one: One) -> Secret:
     return one.build.quay(("contoso+puller", "contoso+puller_b"), (REPOSITORY,), age=100)
 
 
+def _admin(one: One) -> Secret:
+    one.registry.admin_enabled = True
+    one.world.registries.fill_admin(one.registry)
+    # Its groups are being moved to something better, and the operator says which password they use.
+    server, name = one.registry.login_server, one.registry.name
+    one.build.rotation = {"admin_users": [server], "slots": {f"acr-admin:{server}/{name}": "password"}}
+    return one.build.admin(one.registry, vault=True, age=100)
+
+
 CREDENTIALS: Mapping[str, Callable[[One], Secret]] = {
     "acr-token": _token,
     "entra-app": _app,
     "ecr": _lease,
     "docker-hub": _hub,
     "docker-hub-org": _hub_org,
+    "acr-admin": _admin,
     "quay": _quay,
     "quay-pair": _quay_pair,
 }

@@ -86,19 +86,19 @@ class Principals(Ground):
             )
         return Secret(server=registry.login_server, username=name, password=password.value, held_as=held_as)
 
-    def admin(self, registry: Registry, *, vault: bool = False) -> Secret:
-        """Return the admin user's first password."""
-        current = registry.admin["password"].current
+    def admin(self, registry: Registry, *, vault: bool = False, age: float = 0) -> Secret:
+        """Return the admin user's first password, which the vault has held for `age` days."""
+        current, held_as = registry.admin["password"].current, ""
         if current is None:
             raise ValueError(f"{registry.name} has no admin user")
         if vault:
-            self.manage(
+            held_as = self.manage(
                 f"acr-admin:{registry.login_server}/{registry.name}",
-                f"password@{rfc3339(current.created_at)}",
+                f"password@sha256:{sha256(current.value.encode()).hexdigest()[:16]}",
                 current.value,
-                issued_at=current.created_at,
+                issued_at=min(current.created_at, self.at(-age)),
             )
-        return Secret(server=registry.login_server, username=registry.name, password=current.value)
+        return Secret(server=registry.login_server, username=registry.name, password=current.value, held_as=held_as)
 
     def app(
         self,
