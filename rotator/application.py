@@ -127,11 +127,12 @@ class Application:
         """Read the clouds anew, without a judgement."""
         return gather(self._readers, self._scope, hosts=self._hosts, rotatable=frozenset(self._context.drivers))
 
-    def plan(self, estate: Estate, only: Sequence[str] = (), *, force: bool = False) -> Plan:
+    def plan(self, estate: Estate, only: Sequence[str] = (), *, force: bool = False, allow_outage: bool = False) -> Plan:
         """Decide what is due. Nothing is touched."""
         traits = {kind: driver.traits for kind, driver in self._context.drivers.items()}
         vault = self._context.vault.address
-        return make_plan(estate, traits, self._context.rules, self.clock.now(), vault=vault, only=only, force=force)
+        rules, now = self._context.rules, self.clock.now()
+        return make_plan(estate, traits, rules, now, vault=vault, only=only, force=force, allow_outage=allow_outage)
 
     def emit(self, plan: Plan, estate: Estate, tool: Tool) -> str:
         """Write what is due for the groups of another tool as text for that tool; it holds no value."""
@@ -293,7 +294,7 @@ class Application:
 
     def check_unchanged(self, plan: Plan, estate: Estate) -> None:
         """Raise PlanChanged, naming what differs, unless the estate still leads to this very plan."""
-        planfile.check_unchanged(plan, self.plan(estate, plan.only, force=plan.force))
+        planfile.check_unchanged(plan, self.plan(estate, plan.only, force=plan.force, allow_outage=plan.allow_outage))
 
     def close(self) -> None:
         """Let go of files and connections."""

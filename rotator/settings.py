@@ -5,7 +5,7 @@ Reading it is `rotator.config`'s business. A field's description is what the pub
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -217,6 +217,13 @@ class RotationSettings(Section):
         dict[str, Literal["password1", "password2"]],
         Field(description="principal id to the slot that its groups use now, where both are filled and nothing tells"),
     ] = {}
+    outage_windows: Annotated[
+        dict[str, str],
+        Field(
+            description="principal id or glob to when its groups may be out, where a new secret ends the old at once: "
+            "a cron expression in UTC and a duration, `0 2 * * 6 for 2h`"
+        ),
+    ] = {}
     restart_for_leases: Annotated[
         bool,
         Field(
@@ -225,6 +232,15 @@ class RotationSettings(Section):
         ),
     ] = False
     rotate_without_expiry: Annotated[bool, Field(description="treat a credential that never ends as due")] = True
+
+    @field_validator("outage_windows")
+    @classmethod
+    def _are_windows(cls, windows: dict[str, str]) -> dict[str, str]:
+        from rotator.rotation.outages import is_open
+
+        for text in windows.values():
+            is_open(text, datetime(2026, 1, 1, tzinfo=UTC))
+        return windows
 
 
 # Azure writes these segments in either case. No flag for that: other readers of the published schema do not know it.

@@ -213,6 +213,8 @@ def _no_way_back(case: _Case) -> str:
         return "the old secret was revoked"
     if case.traits.overlap is Overlap.LEASES:
         return "a lease ends by itself and cannot be had again; every group may store the newest one"
+    if case.traits.overlap is Overlap.SINGLE:
+        return "its new secret ended the old one at once: there is nothing to go back to, and the next run goes on"
     if not case.used:
         return "nothing uses the new secret: abandon it instead"
     if not record.old:
@@ -248,6 +250,8 @@ def _still_needed(case: _Case) -> str:
         return "groups wait for the successor of a revoked secret: resume it"
     if not (sees_vault(case.estate) and sees_consumers(case.estate) and sees_secrets_of(case.estate, case.principal)):
         return "not everything could be read"
+    if case.traits.overlap is Overlap.SINGLE and not case.live & set(case.record.old):
+        return "the old secret has ended, and its groups wait for the new one: resume it"
     if case.on_new:
         number = len(case.on_new)
         return f"{_names(case.on_new)} {'stores' if number == 1 else 'store'} the new secret: roll back first"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from rotator.model.arm import ArmId
 from rotator.model.credential import Credential, Handle, Overlap, RetireMode
@@ -12,6 +13,7 @@ from rotator.model.usage import Drain, Usage
 from rotator.rotation.context import Context, Where, looking, switch_off
 from rotator.rotation.drain import Decision, decide, limit_of, usage_of, window_of
 from rotator.rotation.naming import handle_of
+from rotator.rotation.outages import parked
 from rotator.rotation.record import RotationRecord, read_record
 from rotator.rotation.tenure import guard
 
@@ -47,25 +49,34 @@ def begin_soak(context: Context, item: PlanItem, record: RotationRecord, left: S
     # One that is not listed stays on the list of what to end: the registry's answer may be late, and ending it twice is no harm.
     # What was revoked has been ended before; the registry's list may not know yet.
     over |= {record.handle, *item.revoke}
+    soak = context.rules.soak
+    if driver.traits.overlap is Overlap.SINGLE:
+        # The new secret has ended the old one, so that nothing soaks; groups that do not run are moved when they do.
+        over |= set(item.old)
+        left, soak = (*left, *(one.group for one in parked(item.consumers))), timedelta(0)
     old = () if ends_alone else tuple(handle for handle in item.old if handle not in over)
     if not old and not (left and driver.traits.overlap is not Overlap.LEASES):
         closed = replace(record, phase=Phase.DONE, cutover_at=now, old=(), revoke=())
         saved = context.save(closed, enabled=False)
         context.tell(item.rotation, item.principal, "soak", "nothing is left to end", where=where)
         return saved
-    soaking = replace(record, phase=Phase.SOAKING, old=old, cutover_at=now, soak_until=now + context.rules.soak, revoke=())
+    soaking = replace(record, phase=Phase.SOAKING, old=old, cutover_at=now, soak_until=now + soak, revoke=())
     context.save(soaking, enabled=False)
-    until = f"the old secret lives until {soaking.soak_until:%Y-%m-%d %H:%M} UTC"
+    until = (
+        f"the old secret lives until {soaking.soak_until:%Y-%m-%d %H:%M} UTC" if old else "groups are left that have to follow"
+    )
     context.tell(item.rotation, item.principal, "soak", until, where=where)
     return soaking
 
 
 def hold(context: Context, record: RotationRecord, why: str) -> RotationRecord:
-    """Record that a person must decide. Both secrets stay alive. Raises Held when another installation works on it by now."""
+    """Record that a person must decide. No secret is ended by that. Raises Held when another installation works on it by now."""
     guard(context, record)
     held = context.save(replace(record, phase=Phase.HELD, held=why, held_at=context.clock.now()))
     where = Where(handle=held.handle, secret=held.staged_name, version=held.version)
-    context.tell(held.rotation, held.principal, "hold", f"both secrets stay alive: {why}", where=where)
+    single = context.driver(held.principal).traits.overlap is Overlap.SINGLE
+    stands = "the old secret has ended, so the next run goes on" if single else "both secrets stay alive"
+    context.tell(held.rotation, held.principal, "hold", f"{stands}: {why}", where=where)
     return held
 
 

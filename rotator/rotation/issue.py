@@ -15,6 +15,7 @@ from rotator.model.image import ImageReference
 from rotator.model.rotation import Phase, PlanItem
 from rotator.model.secret import Secret
 from rotator.rotation.context import Context, Where, looking
+from rotator.rotation.lastlook import last_look
 from rotator.rotation.naming import marker_of, stranger_in
 from rotator.rotation.record import RotationRecord, read_promoted, read_record
 from rotator.rotation.tenure import confirm, take_over, wait_for_turn
@@ -60,11 +61,14 @@ def _issue(context: Context, item: PlanItem) -> RotationRecord:
     )
     if driver.traits.overlap is Overlap.TWO_SLOTS:
         fresh = replace(fresh, replaces=_checked_slot(context, item, live, found, current))
+    if driver.traits.overlap is Overlap.SINGLE:
+        fresh = replace(fresh, replaces=last_look(context, item, live, found))
     leases = driver.traits.overlap is Overlap.LEASES
     if not leases:
         announce(context, fresh)
         confirm(context, fresh, current, looked_at)
-    _end_lost(context, item, live, current)
+    if driver.traits.overlap is not Overlap.SINGLE:
+        _end_lost(context, item, live, current)
     # Whoever stood still for longer may have been taken for dead, and the slot be in use with another's password.
     before = context.signatures.get(item.rotation, looked_at) + context.rules.writer_timeout / 2
     credential, secret = driver.issue(item.principal, item.rotation, item.ttl, item.slot, before=before)

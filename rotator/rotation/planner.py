@@ -12,6 +12,7 @@ from rotator.rotation.consumers import Target, consumer_of
 from rotator.rotation.due import current_credential, due_at, reasons_of
 from rotator.rotation.naming import mark_of, marker_of, name_of, rotation_of
 from rotator.rotation.obstacles import obstacle
+from rotator.rotation.outages import Outages
 from rotator.rotation.record import RotationRecord, read_promoted
 from rotator.rotation.retirements import any_live, waiting_for
 from rotator.rotation.rules import Rules
@@ -35,6 +36,7 @@ class Planner:
     vault: str
     names: Mapping[str, StoredSecret]
     force: bool
+    allow_outage: bool = False
 
     def item(self, principal: Principal, record: RotationRecord | None) -> PlanItem | None:
         """Return the principal's item, or None when it needs nothing."""
@@ -65,6 +67,14 @@ class _One:
         self._current = current_credential(self._principal, self._known, self._stored, self._traits, self._rules, self._now)
 
     def item(self) -> PlanItem | None:
+        item = self._needed()
+        if item is None or self._traits.overlap is not Overlap.SINGLE:
+            return item
+        plan = self._plan
+        outages = Outages(traits=self._traits, rules=plan.rules, now=plan.now, allowed=plan.allow_outage)
+        return outages.decide(item, self._record, self._known)
+
+    def _needed(self) -> PlanItem | None:
         record = self._record
         if record is not None and record.phase in OPEN:
             return self._carried_on(record)
@@ -94,8 +104,8 @@ class _One:
             # Its groups have no working secret: nothing is gained by trying it on one of them first.
             item = replace(item, waves=tuple(filter(None, (tuple(group for wave in item.waves for group in wave),))))
         # A lease does not wait for a person: the others' run out within hours. So it goes on, behind the group that failed. Nor
-        # does what follows a revocation.
-        waits = self._traits.overlap is not Overlap.LEASES and not record.revoke
+        # does what follows a revocation, or the making of a secret that has ended the old one: all its groups are out.
+        waits = self._traits.overlap not in {Overlap.LEASES, Overlap.SINGLE} and not record.revoke
         if record.phase is Phase.HELD and waits and not self._plan.force and not item.held:
             promoted = self._stored is not None and self._stored.tags.get(TAG_HANDLE) == record.handle
             return replace(

@@ -35,6 +35,7 @@ class Rules:
     secret_name: str = "{kind}-{registry}-{name}"  # noqa: S105 - a template for names
     secret_names: Mapping[str, str] = field(default_factory=dict)
     slots: Mapping[str, str] = field(default_factory=dict)
+    outage_windows: Mapping[str, str] = field(default_factory=dict)
 
     def ttl_of(self, kind: PrincipalKind) -> timedelta:
         """How long a new secret of this kind is asked to live."""
