@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, HttpUrl, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -16,6 +16,9 @@ from rotator.azure.groupversion import API_VERSION
 from rotator.configtext import Duration, parse_duration
 from rotator.model.credential import PrincipalKind
 from rotator.model.usage import DrainRule
+
+if TYPE_CHECKING:
+    from rotator.clients.gitlab import GitLabSite
 
 ENVIRONMENT_PREFIX = "ROTATOR_"
 GUID = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
@@ -126,11 +129,30 @@ class Aws(Section):
     endpoint_url: Annotated[str | None, Field(description="replaces every AWS address; for emulators")] = None
 
 
+class GitLabSettings(Section):
+    """How one GitLab's tokens are managed."""
+
+    host: Annotated[str, Field(description="of its container registry, as container groups name it")] = "registry.gitlab.com"
+    api: Annotated[str, Field(pattern=r"^https://[^/]+", description="GitLab's own address")] = "https://gitlab.com"
+    secret: Annotated[str, Field(pattern=r"^[0-9a-zA-Z-]{1,127}$", description="vault secret of a token with the scope api")]
+    projects: Annotated[tuple[str, ...], Field(description="ids or paths of projects that own tokens")] = ()
+    groups: Annotated[tuple[str, ...], Field(description="ids or paths of groups that own tokens")] = ()
+    tokens: Annotated[dict[str, str], Field(description="user name to the name of its access token, where they differ")] = {}
+
+    def site(self) -> "GitLabSite":
+        """Return it as the client wants it."""
+        from rotator.clients.gitlab import GitLabSite
+
+        owners = (*(f"projects/{one}" for one in self.projects), *(f"groups/{one}" for one in self.groups))
+        return GitLabSite(host=self.host, api=self.api, secret=self.secret, owners=owners, tokens=self.tokens)
+
+
 class Registries(Section):
     """Hosts whose kind cannot be seen from their name."""
 
     gitlab_hosts: tuple[str, ...] = ()
     quay_hosts: tuple[str, ...] = ()
+    gitlab: tuple[GitLabSettings, ...] = ()
 
 
 class NetworkSettings(Section):

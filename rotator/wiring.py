@@ -117,6 +117,7 @@ def build(settings: Settings, observers: Sequence[Observer] = (), verb: str = ""
             ca_file=settings.network.ca_file,
         ),
         secret_of=vault.read,
+        gitlab=tuple(one.site() for one in settings.registries.gitlab),
         reach=lambda root, api: Rest(root, api, network, clock, metrics.request),
     )
     drivers = build_drivers(dependencies)
@@ -151,7 +152,7 @@ def build(settings: Settings, observers: Sequence[Observer] = (), verb: str = ""
         ),
         hosts=KnownHosts(
             acr_suffixes=endpoints.registry_suffixes,
-            gitlab=settings.registries.gitlab_hosts,
+            gitlab=(*settings.registries.gitlab_hosts, *(one.host for one in settings.registries.gitlab)),
             quay=settings.registries.quay_hosts,
         ),
         readers=Readers(

@@ -9,12 +9,15 @@ from types import MappingProxyType
 
 from rotator.clients.arm import Arm
 from rotator.clients.aws import EcrLogins
+from rotator.clients.gitlab import GitLab, GitLabSite, gitlab_of
 from rotator.clients.graph import Graph
 from rotator.clients.pulls import PullProbe
 from rotator.clients.rest import Reach, Rest
 from rotator.drivers.acr_token import AcrToken
 from rotator.drivers.ecr import EcrLease
 from rotator.drivers.entra_app import EntraApp
+from rotator.drivers.gitlab_deploy_token import GitLabDeployToken
+from rotator.drivers.gitlab_token import GitLabToken
 from rotator.model.arm import ArmId
 from rotator.model.credential import PrincipalKind
 from rotator.model.errors import ConfigError
@@ -47,6 +50,11 @@ class Dependencies:
     registry_id: Callable[[str], ArmId | None] = lambda _server: None
     secret_of: Callable[[str], Secret] = _no_vault
     reach: Reach = _no_network
+    gitlab: tuple[GitLabSite, ...] = ()
+
+    def gitlab_at(self, host: str) -> GitLab:
+        """Return the client of the GitLab whose registry has this host; ConfigError when none is configured."""
+        return gitlab_of(self.gitlab, host, self.reach, self.secret_of)
 
 
 Build = Callable[[Dependencies], RegistryDriver]
@@ -55,6 +63,8 @@ DRIVERS: Mapping[PrincipalKind, Build] = MappingProxyType(
     {
         PrincipalKind.ACR_TOKEN: lambda needs: AcrToken(needs.arm, needs.pulls, needs.clock, needs.registry_id),
         PrincipalKind.ENTRA_APP: lambda needs: EntraApp(needs.graph, needs.directory, needs.pulls, needs.clock),
+        PrincipalKind.GITLAB: lambda needs: GitLabToken(needs.gitlab_at, needs.pulls, needs.clock),
+        PrincipalKind.GITLAB_DEPLOY_TOKEN: lambda needs: GitLabDeployToken(needs.gitlab_at, needs.pulls, needs.clock),
         PrincipalKind.ECR: lambda needs: EcrLease(needs.logins, needs.pulls, needs.clock),
     }
 )

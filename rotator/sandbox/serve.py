@@ -21,6 +21,7 @@ from rotator.sandbox.clouds.arm import routes as arm
 from rotator.sandbox.clouds.aws import routes as aws
 from rotator.sandbox.clouds.containergroups import routes as containergroups
 from rotator.sandbox.clouds.entra import routes as entra
+from rotator.sandbox.clouds.gitlab import routes as gitlab
 from rotator.sandbox.clouds.graph import routes as graph
 from rotator.sandbox.clouds.keyvault import routes as keyvault
 from rotator.sandbox.clouds.loganalytics import routes as loganalytics
@@ -37,7 +38,7 @@ ROUTES: tuple[Route, ...] = (
     *arm.ROUTES,
     *roleroutes.ROUTES, *containergroups.ROUTES, *registries.ROUTES,
     *tokens.ROUTES, *keys.ROUTES, *pull.ROUTES, *plainpull.ROUTES, *network.ROUTES, *keyvault.ROUTES,
-    *graph.ROUTES, *loganalytics.ROUTES, *aws.ROUTES, *entra.ROUTES,
+    *graph.ROUTES, *loganalytics.ROUTES, *aws.ROUTES, *gitlab.ROUTES, *entra.ROUTES,
 )  # fmt: skip
 
 _REGIONS = ("eu-west-1", "us-east-1")
@@ -186,6 +187,10 @@ class Sandbox:
         }
         if estate.aws_roles:
             settings["aws"] = {"endpoint_url": f"https://{self.address}", "roles": estate.aws_roles}
+        if estate.gitlab_owners:
+            site = {"host": "registry.gitlab.com", "api": "https://gitlab.com", "secret": "gitlab-api", **estate.gitlab_owners}
+            settings["registries"] = {"gitlab": [site]}
+        settings["rotation"] |= {"outage_windows": estate.outage_windows} if estate.outage_windows else {}
         return settings
 
     def summary(self) -> Document:

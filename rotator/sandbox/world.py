@@ -40,6 +40,7 @@ from rotator.sandbox.clouds.arm.records import Arm
 from rotator.sandbox.clouds.aws.records import Aws
 from rotator.sandbox.clouds.containergroups.records import Groups
 from rotator.sandbox.clouds.entra import Entra
+from rotator.sandbox.clouds.gitlab.records import GitLab
 from rotator.sandbox.clouds.graph.records import Directory
 from rotator.sandbox.clouds.keys import Keys
 from rotator.sandbox.clouds.keyvault.records import Vaults
@@ -51,7 +52,9 @@ from rotator.sandbox.ledger import Ledger
 from rotator.sandbox.wire import Limits, Operations, rfc3339
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-_TABLES = ("operations", "limits", "arm", "entra", "graph", "vaults", "registries", "aws", "keys", "logs", "networks", "groups")
+_TABLES = (
+    "operations", "limits", "arm", "entra", "graph", "vaults", "registries", "aws", "gitlab", "keys", "logs", "networks", "groups",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +144,7 @@ class World:
         self.vaults = Vaults(self)
         self.registries = Registries(self)
         self.aws = Aws(self)
+        self.gitlab = GitLab(self)
         self.keys = Keys(self)
         self.logs = Logs(self)
         self.networks = Networks(self)

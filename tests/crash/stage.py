@@ -18,10 +18,10 @@ from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from rotator.model.credential import PrincipalKind
+from rotator.model.credential import Overlap, PrincipalKind
 from rotator.sandbox import FaultPlan, Sandbox, SandboxOptions
 from rotator.sandbox.wire import Document
-from tests.crash.kinds import estate_of
+from tests.crash.kinds import estate_of, traits_of
 from tests.crash.traps import JOURNAL, Boundary, Trap
 from tests.crash.victim import PRELOADED, Orders, live
 from tests.sandbox.owner import Owner
@@ -80,6 +80,9 @@ class Stage:
         (folder / "tmp").mkdir(parents=True)
         options = SandboxOptions(directory=folder, estate=estate_of(kind), seed=seed, started_at=STARTED_AT)
         with Sandbox(options) as sandbox:
+            if traits_of(kind).overlap is Overlap.SINGLE:
+                groups = sandbox.world.groups
+                sandbox.oracle.announce(*{one for group in groups.by_id.values() for one in groups.principals(group)})
             yield cls(sandbox, folder)
 
     # --- playing ---

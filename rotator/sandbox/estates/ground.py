@@ -71,6 +71,8 @@ class Estate:
     vault_url: str
     workspace_id: str
     aws_roles: list[dict[str, str]] = field(default_factory=list)
+    gitlab_owners: dict[str, list[str]] = field(default_factory=dict)
+    outage_windows: dict[str, str] = field(default_factory=dict)
 
 
 class Ground:
@@ -167,7 +169,15 @@ class Ground:
             vault_url=f"https://{world.vaults.vault(VAULT).host}",
             workspace_id=self.key_holder(workspace).customer_id,
             aws_roles=self._aws_roles(rotator),
+            gitlab_owners=self._gitlab_owners(),
         )
+
+    def _gitlab_owners(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for owner in sorted(self.world.gitlab.owners - {"personal"}):
+            kind, _, which = owner.partition("/")
+            found.setdefault(kind, []).append(which)
+        return found
 
     def _apps(self) -> set[str]:
         return {application.app_id for application in self.world.graph.applications()}

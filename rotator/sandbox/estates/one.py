@@ -20,6 +20,7 @@ class One:
 
     def __init__(self, world: World, kind: str) -> None:
         self.world = world
+        self.windows: dict[str, str] = {}
         self.build = build = Builder(world, f"one-{kind}")
         self.subscription = build.subscription("Contoso One")
         self.home = world.arm.add_resource_group(self.subscription, "rg-one", "westeurope")
@@ -52,7 +53,9 @@ class One:
             secretReferences=[build.reference("pull", reader, secret)],
         )
         build.group(self.home, "batch", [container("batch", image)], credentials=[secret.entry()], state="stopped")
-        return build.finish(self.home, (self.subscription,), self.workspace)
+        estate = build.finish(self.home, (self.subscription,), self.workspace)
+        estate.outage_windows = self.windows
+        return estate
 
 
 def _token(one: One) -> Secret:
@@ -68,7 +71,24 @@ def _lease(one: One) -> Secret:
     return one.build.lease(ECR_SERVER, age_hours=7, vault=True)
 
 
-CREDENTIALS: Mapping[str, Callable[[One], Secret]] = {"acr-token": _token, "entra-app": _app, "ecr": _lease}
+def _deploy_token(one: One) -> Secret:
+    one.build.gitlab_registry((REPOSITORY,))
+    return one.build.gitlab_token("gitlab-deploy-token", "projects/1701", age=80, expires=10)
+
+
+def _access_token(one: One) -> Secret:
+    one.build.gitlab_registry((REPOSITORY,))
+    one.windows["gitlab:*"] = "0 * * * * for 1h"
+    return one.build.gitlab_token("gitlab-access-token", "projects/1701", "aci-puller", age=80, expires=10)
+
+
+CREDENTIALS: Mapping[str, Callable[[One], Secret]] = {
+    "acr-token": _token,
+    "entra-app": _app,
+    "ecr": _lease,
+    "gitlab": _access_token,
+    "gitlab-deploy-token": _deploy_token,
+}
 """How each kind's credential is planted, held in the vault and due. A new kind of credential is a line here."""
 
 

@@ -6,11 +6,12 @@ from typing import Literal
 
 from rotator.sandbox.clouds.arm.records import ResourceGroup
 from rotator.sandbox.clouds.arm.roles import ACR_PULL
+from rotator.sandbox.clouds.gitlab.records import HOST as GITLAB
 from rotator.sandbox.clouds.registries.documents import login_server
 from rotator.sandbox.clouds.registries.passwords import Format, Slot
 from rotator.sandbox.clouds.registries.records import PlainRegistry, Registry, ScopeMap, Token
 from rotator.sandbox.estates.documents import Secret
-from rotator.sandbox.estates.ground import Ground
+from rotator.sandbox.estates.ground import VAULT, Ground
 from rotator.sandbox.wire import Document, rfc3339
 
 
@@ -141,6 +142,42 @@ class Principals(Ground):
                 f"ecr:{server}/AWS", handle, password, issued_at=issued_at, expires_at=expires_at, rotation=rotation
             )
         return Secret(server=server, username="AWS", password=password, held_as=held_as)
+
+    def gitlab_registry(self, repositories: Iterable[str]) -> None:
+        """Add GitLab's registry, and the managing token that the vault holds for the rotator."""
+        self.world.registries.add_plain(
+            PlainRegistry(
+                host=GITLAB,
+                kind="bearer",
+                realm="https://gitlab.com/jwt/auth",
+                service="container_registry",
+                repositories={name: {"v1", "v2", "latest"} for name in repositories},
+            )
+        )
+        api = self.world.gitlab.add("gitlab-access-token", "personal", "rotator-api", scopes=("api",), username="rotator-bot")
+        self.world.vaults.set_secret(VAULT, "gitlab-api", api.value)
+
+    def gitlab_token(
+        self, kind: str, owner: str, username: str = "", *, age: float, expires: float, vault: bool = True
+    ) -> Secret:
+        """Add a deploy token, or an access token whose name is its user name."""
+        deploy = kind == "gitlab-deploy-token"
+        token = self.world.gitlab.add(
+            kind,
+            owner,
+            "aci" if deploy else username,
+            scopes=("read_registry",),
+            username=username,
+            created_at=self.at(-age),
+            expires_at=self.at(expires),
+        )
+        principal = f"{kind if deploy else 'gitlab'}:{GITLAB}/{token.username}"
+        held_as = ""
+        if vault:
+            held_as = self.manage(
+                principal, f"{owner}/{token.id}", token.value, issued_at=token.created_at, expires_at=token.expires_at
+            )
+        return Secret(server=GITLAB, username=token.username, password=token.value, held_as=held_as)
 
     def plain(
         self,

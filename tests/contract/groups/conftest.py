@@ -19,12 +19,14 @@ from rotator.clients.clock import SandboxClock
 from rotator.clients.graph import Graph
 from rotator.clients.network import Network
 from rotator.clients.pulls import PullProbe
+from rotator.clients.rest import Rest
 from rotator.drivers import Dependencies, build_drivers
 from rotator.model.arm import ArmId
 from rotator.model.group import ContainerGroup, WriteOnlyField
 from rotator.model.secret import Secret
 from rotator.ports import DriverTable
 from rotator.sandbox import FaultPlan, Sandbox, SandboxOptions
+from rotator.settings import GitLabSettings
 
 ARM = "https://management.azure.com"
 
@@ -117,7 +119,17 @@ def connect(sandbox: Sandbox) -> Cloud:
         endpoint_url=f"https://{sandbox.address}",
         ca_file=sandbox.ca_file,
     )
-    needs = Dependencies(clock=clock, arm=arm, graph=graph, directory=EntraDirectory(graph), pulls=pulls, logins=logins)
+    needs = Dependencies(
+        clock=clock,
+        arm=arm,
+        graph=graph,
+        directory=EntraDirectory(graph),
+        pulls=pulls,
+        logins=logins,
+        secret_of=vault.read,
+        reach=lambda root, api: Rest(root, api, network, clock),
+        gitlab=tuple(GitLabSettings(**one).site() for one in settings.get("registries", {}).get("gitlab", ())),
+    )
     return Cloud(
         sandbox=sandbox,
         clock=clock,

@@ -45,7 +45,18 @@ def subject(cloud: Cloud, kind: PrincipalKind) -> Subject:
         return Subject(
             principal=Principal(kind=kind, registry="entra", name=app.app_id), image=f"{main.login_server}/payments/billing:v1"
         )
+    if kind in {PrincipalKind.GITLAB, PrincipalKind.GITLAB_DEPLOY_TOKEN}:
+        return gitlab_subject(cloud, kind)
     return Subject(principal=Principal(kind=kind, registry=ECR_SERVER, name="AWS"), image=f"{ECR_SERVER}/analytics/scorer:v1")
+
+
+def gitlab_subject(cloud: Cloud, kind: PrincipalKind) -> Subject:
+    gitlab = cloud.sandbox.world.gitlab
+    wanted = "gitlab-deploy-token" if kind is PrincipalKind.GITLAB_DEPLOY_TOKEN else "gitlab-access-token"
+    tokens = [one for one in gitlab.tokens.values() if one.kind == wanted and "read_registry" in one.scopes]
+    token = tokens[0] if tokens else gitlab.add(wanted, "projects/1701", "puller", scopes=("read_registry",), username="puller")
+    principal = Principal(kind=kind, registry="registry.gitlab.com", name=token.username)
+    return Subject(principal=principal, image="registry.gitlab.com/contoso/tools/runner:v1")
 
 
 def images(*texts: str) -> list[ImageReference]:
@@ -82,7 +93,7 @@ def test_a_new_secret_works_beside_the_old_one_until_that_is_retired(cloud: Clou
     settle(cloud, driver)
     assert new.reveal() != old.reveal()
     assert works(driver, second, new, which.image)
-    assert works(driver, first, old, which.image)
+    assert works(driver, first, old, which.image) == (driver.traits.overlap is not Overlap.SINGLE)
 
     driver.retire(first.handle)
     driver.retire(first.handle)
@@ -94,7 +105,7 @@ def test_a_new_secret_works_beside_the_old_one_until_that_is_retired(cloud: Clou
 @kinds
 def test_a_slot_is_not_filled_after_the_instant_up_to_which_it_was_known_to_be_free(cloud: Cloud, kind: PrincipalKind) -> None:
     driver, which = cloud.drivers[kind], subject(cloud, kind)
-    if driver.traits.overlap is not Overlap.TWO_SLOTS:
+    if driver.traits.overlap not in {Overlap.TWO_SLOTS, Overlap.SINGLE}:
         return  # making one more ends none
     listed = driver.inspect(which.principal)
     with pytest.raises(Held, match="too late"):
@@ -120,11 +131,17 @@ def test_what_was_issued_is_what_inspect_lists(cloud: Cloud, kind: PrincipalKind
     listed = after[made.handle.id]
     assert (listed.username, listed.expires_at, listed.handle.slot) == (made.username, made.expires_at, which.free_slot)
     assert made.expires_at is not None
-    assert abs(made.expires_at - cloud.clock.now() - TTL) < timedelta(minutes=5)
+    # An access token of GitLab ends on a date.
+    near = timedelta(days=1) if kind is PrincipalKind.GITLAB else timedelta(minutes=5)
+    assert abs(made.expires_at - cloud.clock.now() - TTL) < near
     if driver.traits.overlap is Overlap.MANY:
         assert listed.handle.marker == MARKER
     driver.retire(made.handle)
-    assert {one.handle.id for one in driver.inspect(which.principal)} == before
+    if driver.traits.overlap is Overlap.SINGLE:
+        with pytest.raises(NotFound):
+            driver.inspect(which.principal)
+    else:
+        assert {one.handle.id for one in driver.inspect(which.principal)} == before
 
 
 @kinds
@@ -198,7 +215,12 @@ def test_a_token_that_has_just_been_created_is_waited_for(cloud: Cloud) -> None:
     assert made.handle.slot == "password1"
 
 
-LOST = {PrincipalKind.ACR_TOKEN: "acr.generateCredentials", PrincipalKind.ENTRA_APP: "graph.addPassword"}
+LOST = {
+    PrincipalKind.ACR_TOKEN: "acr.generateCredentials",
+    PrincipalKind.ENTRA_APP: "graph.addPassword",
+    PrincipalKind.GITLAB: "gitlab.tokens.rotate",
+    PrincipalKind.GITLAB_DEPLOY_TOKEN: "gitlab.deploy-tokens.create",
+}
 
 
 @pytest.mark.parametrize("kind", sorted(LOST))
@@ -208,11 +230,15 @@ def test_a_lost_answer_to_issue_is_indeterminate_and_is_not_asked_again(cloud: C
     with pytest.raises(Indeterminate):
         driver.issue(which.principal, MARKER, TTL, which.free_slot)
     assert cloud.requests(LOST[kind]) == 1
-    if kind is PrincipalKind.ENTRA_APP:
+    if driver.traits.overlap is Overlap.MANY:
         assert [one.handle.marker for one in driver.inspect(which.principal)].count(MARKER) == 1
 
 
-ENDS = {PrincipalKind.ACR_TOKEN: "acr.tokens.patch", PrincipalKind.ENTRA_APP: "graph.removePassword"}
+ENDS = {
+    PrincipalKind.ACR_TOKEN: "acr.tokens.patch",
+    PrincipalKind.ENTRA_APP: "graph.removePassword",
+    PrincipalKind.GITLAB_DEPLOY_TOKEN: "gitlab.deploy-tokens.delete",
+}
 
 
 @pytest.mark.parametrize("fault", ["drop_before", "drop_after"])
@@ -243,7 +269,8 @@ def test_a_principal_that_is_gone(cloud: Cloud, kind: PrincipalKind) -> None:
     with pytest.raises(NotFound):
         driver.inspect(gone)
     slot = which.free_slot
-    driver.retire(Handle(principal=gone, id=f"{slot}@2026-01-01T00:00:00Z" if slot else "application/k", slot=slot))
+    text = "projects/1701/1" if "gitlab" in kind.value else "application/k"
+    driver.retire(Handle(principal=gone, id=f"{slot}@2026-01-01T00:00:00Z" if slot else text, slot=slot))
 
 
 def test_a_service_principals_new_secret_goes_where_the_old_one_is(cloud: Cloud) -> None:
@@ -253,6 +280,49 @@ def test_a_service_principals_new_secret_goes_where_the_old_one_is(cloud: Cloud)
         principal = Principal(kind=PrincipalKind.ENTRA_APP, registry="entra", name=app.app_id)
         made, _ = driver.issue(principal, MARKER, TTL, "")
         assert made.handle.id.startswith(f"{where}/")
+
+
+def test_a_rotation_whose_answer_was_lost_goes_on_from_the_successor_and_never_from_the_old_token(cloud: Cloud) -> None:
+    driver, which = cloud.drivers[PrincipalKind.GITLAB], subject(cloud, PrincipalKind.GITLAB)
+    [before] = driver.inspect(which.principal)
+    cloud.break_(on="gitlab.tokens.rotate", nth=1, drop_after=True)
+    with pytest.raises(Indeterminate):
+        driver.issue(which.principal, MARKER, TTL, "")
+    [lost] = driver.inspect(which.principal)
+    assert lost.handle.id != before.handle.id
+    made, secret = driver.issue(which.principal, MARKER, TTL, "")
+    settle(cloud, driver)
+    assert works(driver, made, secret, which.image)
+    assert [one.handle.id for one in driver.inspect(which.principal)] == [made.handle.id]
+
+
+def test_gitlab_ends_the_whole_family_of_a_token_that_is_rotated_twice(cloud: Cloud) -> None:
+    which, gitlab = subject(cloud, PrincipalKind.GITLAB), cloud.sandbox.world.gitlab
+    old = next(one for one in gitlab.tokens.values() if one.username == which.principal.name)
+    ends = cloud.clock.now() + TTL
+    new = gitlab.rotate(old, ends)
+    assert new is not None
+    assert gitlab.rotate(old, ends) is None
+    assert new.revoked
+
+
+def test_of_several_access_tokens_of_one_name_none_is_rotated(cloud: Cloud) -> None:
+    which = subject(cloud, PrincipalKind.GITLAB)
+    cloud.sandbox.world.gitlab.add(
+        "gitlab-access-token", "projects/1701", "puller", scopes=("read_registry",), username=which.principal.name
+    )
+    with pytest.raises(Held, match="2 living access tokens"):
+        cloud.drivers[PrincipalKind.GITLAB].issue(which.principal, MARKER, TTL, "")
+
+
+@pytest.mark.parametrize("kind", [PrincipalKind.GITLAB, PrincipalKind.GITLAB_DEPLOY_TOKEN])
+def test_a_gitlab_that_is_not_configured_says_what_to_write(cloud: Cloud, kind: PrincipalKind) -> None:
+    from rotator.model.errors import ConfigError
+
+    elsewhere = Principal(kind=kind, registry="git.example.com", name="puller")
+    with pytest.raises(ConfigError, match=r"git\.example\.com") as caught:
+        cloud.drivers[kind].inspect(elsewhere)
+    assert "registries.gitlab" in caught.value.advice
 
 
 def test_without_aws_settings_ecr_says_what_to_configure(start: Callable[..., Cloud]) -> None:

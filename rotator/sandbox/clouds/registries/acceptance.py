@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from rotator.sandbox.clouds.gitlab.records import HOST as GITLAB
 from rotator.sandbox.clouds.registries.images import DOCKER_HUB
 from rotator.sandbox.clouds.registries.passwords import REPLICAS, Slot
 from rotator.sandbox.clouds.registries.records import GUID, ZERO_GUID, PlainRegistry, Registry, Token
@@ -78,6 +79,8 @@ def plain_verdict(world: "World", plain: PlainRegistry, login: Login) -> str:
     if plain.kind == "ecr":
         lease = world.aws.lease_valid(plain.host, login.password, login.at)
         return {"valid": "ok", "expired": "expired"}.get(lease, "invalid") if login.username == "AWS" else "invalid"
+    if plain.host == GITLAB:
+        return world.gitlab.verdict(login.username, login.password, login.at)
     slot = plain.users.get(login.username)
     return "invalid" if slot is None else slot.verdict(login.password, 0, login.at)
 
