@@ -234,7 +234,7 @@ def under_way(soaking: tuple[Retirement, ...], known: Mapping[str, str], now: da
     """Show the rotations whose old credential still lives."""
     if not soaking:
         return Text("No rotation is under way.", style="green")
-    back = "Until then, rotator roll-back CREDENTIAL goes back to the old one."
+    back = "Until then, where the old one lives, rotator roll-back CREDENTIAL goes back to the old one."
     return Group(retirements(soaking, known, now), Text(f" {back}", style="dim"))
 
 

@@ -53,7 +53,8 @@ from rotator.sandbox.wire import Limits, Operations, rfc3339
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _TABLES = (
-    "operations", "limits", "arm", "entra", "graph", "vaults", "registries", "aws", "gitlab", "keys", "logs", "networks", "groups",
+    "operations", "limits", "arm", "entra", "graph", "vaults", "registries", "aws", "gitlab", "keys", "logs", "networks",
+    "groups",
 )  # fmt: skip
 
 

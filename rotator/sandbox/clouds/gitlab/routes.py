@@ -8,7 +8,7 @@ from rotator.sandbox.world import World
 
 _HOSTS = ("gitlab.com",)
 _PAGE = 2
-_RATE = Bucket(capacity=40, per_second=10)
+_RATE = Bucket(capacity=30, per_second=2)
 _LONGEST = timedelta(days=365)
 _SHORT = timedelta(days=7)
 

@@ -79,7 +79,7 @@ def plain_verdict(world: "World", plain: PlainRegistry, login: Login) -> str:
     if plain.kind == "ecr":
         lease = world.aws.lease_valid(plain.host, login.password, login.at)
         return {"valid": "ok", "expired": "expired"}.get(lease, "invalid") if login.username == "AWS" else "invalid"
-    if plain.host == GITLAB:
+    if plain.host == GITLAB and login.username not in plain.users:
         return world.gitlab.verdict(login.username, login.password, login.at)
     slot = plain.users.get(login.username)
     return "invalid" if slot is None else slot.verdict(login.password, 0, login.at)
