@@ -117,6 +117,7 @@ def build(settings: Settings, observers: Sequence[Observer] = (), verb: str = ""
             ca_file=settings.network.ca_file,
         ),
         secret_of=vault.read,
+        held=values.held,
         reach=lambda root, api: Rest(root, api, network, clock, metrics.request),
     )
     drivers = build_drivers(dependencies)

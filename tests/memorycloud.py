@@ -47,6 +47,7 @@ TRAITS = {
         propagation=timedelta(0),
         propagation_limit=timedelta(seconds=30),
         lease_ttl=LEASE,
+        listed=False,
     ),
 }
 

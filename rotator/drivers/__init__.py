@@ -15,8 +15,10 @@ from rotator.clients.rest import Reach, Rest
 from rotator.drivers.acr_token import AcrToken
 from rotator.drivers.ecr import EcrLease
 from rotator.drivers.entra_app import EntraApp
+from rotator.drivers.ghcr import Ghcr
+from rotator.drivers.other import Other
 from rotator.model.arm import ArmId
-from rotator.model.credential import PrincipalKind
+from rotator.model.credential import Principal, PrincipalKind
 from rotator.model.errors import ConfigError
 from rotator.model.secret import Secret
 from rotator.ports import Clock, Directory, DriverTable, PrincipalReader, RegistryDriver
@@ -36,6 +38,7 @@ class Dependencies:
 
     `registry_id` finds an Azure registry by its login server, for principals read from a tag without their resource.
     `secret_of` reads a vault secret by its name: what other parties' services are asked with; `reach` makes their clients.
+    `held` reads the vault's current secret of a principal.
     """
 
     clock: Clock
@@ -47,6 +50,7 @@ class Dependencies:
     registry_id: Callable[[str], ArmId | None] = lambda _server: None
     secret_of: Callable[[str], Secret] = _no_vault
     reach: Reach = _no_network
+    held: Callable[[Principal], Secret | None] = lambda _principal: None
 
 
 Build = Callable[[Dependencies], RegistryDriver]
@@ -56,6 +60,8 @@ DRIVERS: Mapping[PrincipalKind, Build] = MappingProxyType(
         PrincipalKind.ACR_TOKEN: lambda needs: AcrToken(needs.arm, needs.pulls, needs.clock, needs.registry_id),
         PrincipalKind.ENTRA_APP: lambda needs: EntraApp(needs.graph, needs.directory, needs.pulls, needs.clock),
         PrincipalKind.ECR: lambda needs: EcrLease(needs.logins, needs.pulls, needs.clock),
+        PrincipalKind.GHCR: lambda needs: Ghcr(needs.reach, needs.held, needs.pulls, needs.clock),
+        PrincipalKind.OTHER: lambda needs: Other(needs.pulls, needs.clock),
     }
 )
 

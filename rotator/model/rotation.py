@@ -32,7 +32,8 @@ class Reason(StrEnum):
 class HeldCause(StrEnum):
     """Why something waits for a person: a closed set, for metrics. The sentence stands beside it.
 
-    CHANGED: the vault, the registry or a rotation is not as it was left; LIMIT: nothing to decide, its turn comes later.
+    CHANGED: the vault, the registry or a rotation is not as it was left; LIMIT: nothing to decide, its turn comes later;
+    PERSON: nobody but a person can make the new secret.
     """
 
     VERIFICATION = "verification"
@@ -44,6 +45,7 @@ class HeldCause(StrEnum):
     UNREAD = "unread"
     CHANGED = "changed"
     LIMIT = "limit"
+    PERSON = "person"
 
 
 class Action(StrEnum):

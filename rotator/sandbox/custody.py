@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rotator.sandbox.clouds.containergroups.records import Group
     from rotator.sandbox.world import World
 
-ENDABLE = frozenset({"acr-token-password", "acr-admin-password", "entra-app-secret"})
+ENDABLE = frozenset({"acr-token-password", "acr-admin-password", "entra-app-secret", "github-token", "third-party-password"})
 _PULLING = ENDABLE | {"ecr-lease"}
 
 

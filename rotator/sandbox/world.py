@@ -40,6 +40,7 @@ from rotator.sandbox.clouds.arm.records import Arm
 from rotator.sandbox.clouds.aws.records import Aws
 from rotator.sandbox.clouds.containergroups.records import Groups
 from rotator.sandbox.clouds.entra import Entra
+from rotator.sandbox.clouds.github.records import GitHub
 from rotator.sandbox.clouds.graph.records import Directory
 from rotator.sandbox.clouds.keys import Keys
 from rotator.sandbox.clouds.keyvault.records import Vaults
@@ -51,7 +52,21 @@ from rotator.sandbox.ledger import Ledger
 from rotator.sandbox.wire import Limits, Operations, rfc3339
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-_TABLES = ("operations", "limits", "arm", "entra", "graph", "vaults", "registries", "aws", "keys", "logs", "networks", "groups")
+_TABLES = (
+    "operations",
+    "limits",
+    "arm",
+    "entra",
+    "graph",
+    "vaults",
+    "registries",
+    "github",
+    "aws",
+    "keys",
+    "logs",
+    "networks",
+    "groups",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +155,7 @@ class World:
         self.graph = Directory(self)
         self.vaults = Vaults(self)
         self.registries = Registries(self)
+        self.github = GitHub(self)
         self.aws = Aws(self)
         self.keys = Keys(self)
         self.logs = Logs(self)

@@ -68,7 +68,21 @@ def _lease(one: One) -> Secret:
     return one.build.lease(ECR_SERVER, age_hours=7, vault=True)
 
 
-CREDENTIALS: Mapping[str, Callable[[One], Secret]] = {"acr-token": _token, "entra-app": _app, "ecr": _lease}
+def _github(one: One) -> Secret:
+    return one.build.github("contoso-bot", (REPOSITORY,), age=80, expires=10)
+
+
+def _other(one: One) -> Secret:
+    return one.build.other("registry.contoso.dev", "ci", (REPOSITORY,), age=80, expires=10)
+
+
+CREDENTIALS: Mapping[str, Callable[[One], Secret]] = {
+    "acr-token": _token,
+    "entra-app": _app,
+    "ecr": _lease,
+    "ghcr": _github,
+    "other": _other,
+}
 """How each kind's credential is planted, held in the vault and due. A new kind of credential is a line here."""
 
 

@@ -43,7 +43,6 @@ class Contoso:
         rows = (
             # host, user, password, repository, where tokens come from, the service's name
             ("docker.io", "contoso", f"dckr_pat_{text(27)}", "contoso/toolbox", "auth.docker.io/token", "registry.docker.io"),
-            ("ghcr.io", "contoso-bot", f"ghp_{text(36)}", "contoso/agent", "ghcr.io/token", "ghcr.io"),
             ("registry.gitlab.com", "gitlab+deploy-token-4711", f"gldt-{text(20)}", "contoso/tools/runner",
              "gitlab.com/jwt/auth", "container_registry"),
             ("quay.io", "contoso+puller", text(64), "contoso/exporter", "quay.io/v2/auth", "quay.io"),
@@ -55,6 +54,7 @@ class Contoso:
                 host, "bearer", {user: password}, (repository,), realm=f"https://{realm}", service=service, public=public
             )
             found[host] = planted[user]
+        found["ghcr.io"] = build.github("contoso-bot", ("contoso/agent",), age=340, expires=25, vault=False)
         found["registry.contoso.dev"] = build.plain("registry.contoso.dev", "basic", {"ci": text(24)}, ("ops/cron",))["ci"]
         return found
 
