@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from rotator.model.credential import Credential, Handle, Principal, Traits
+from rotator.model.credential import Credential, Handle, Origin, Principal, Traits
 from rotator.model.estate import TAG_HANDLE, TAG_ISSUED, PrincipalRecord, StoredSecret
 from rotator.model.rotation import Reason
 from rotator.rotation.record import read_instant
@@ -79,7 +79,9 @@ def reasons_of(current: Current, traits: Traits, rules: Rules, principal: Princi
             found.append(Reason.EXPIRING)
         if credential.issued_at is not None and now - credential.issued_at >= rules.max_age_of(principal.kind):
             found.append(Reason.TOO_OLD)
-        if credential.expires_at is None and traits.lease_ttl is None and rules.rotate_without_expiry:
+        # Where a person makes the secret, another one would have no end either; its age makes it due.
+        ours = traits.lease_ttl is None and traits.origin is Origin.SERVICE
+        if credential.expires_at is None and ours and rules.rotate_without_expiry:
             found.append(Reason.NO_EXPIRY)
     if not current.in_vault:
         found.append(Reason.NOT_IN_VAULT)

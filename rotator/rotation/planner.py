@@ -114,7 +114,7 @@ class _One:
         """Decide while an old secret still lives for groups that could not be moved: a third needs a place of its own."""
         due = bool(_BY_TIME & set(reasons))
         # A person who asks has a secret in hand, for which no place need be free.
-        due = due or (Reason.REQUESTED in reasons and self._traits.origin is Origin.PERSON)
+        due = due or (self._plan.force and self._traits.origin is Origin.PERSON)
         if due and self._traits.overlap is Overlap.MANY:
             # The next rotation takes the old secrets over, and ends them all when nobody stores one any more.
             item = self._anew(reasons)

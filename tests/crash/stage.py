@@ -49,8 +49,8 @@ class Journal(Enum):
 class Turn:
     """One process: what it runs, where it dies (None: it ends), and what happens to the journal after that.
 
-    `night` is the number of the night, in which the clock stands at its beginning; several turns may share one. `brings`: a person
-    writes the new secret to its standard input.
+    `night` is the number of the night, in which the clock stands at its beginning; several turns may share one. `brings`: a
+    person writes the new secret to its standard input.
     """
 
     night: int = 0

@@ -45,7 +45,8 @@ _TABLES = ("workflow_status", "operation_outputs")
 class Orders:
     """What to run, where, and at which of the journal's commits to die (0: none), before or after it.
 
-    `environment` is all that the process knows, `stdin` what a person writes to it; `seen` is a file that gets a line for each commit.
+    `environment` is all that the process knows, `stdin` what a person writes to it; `seen` is a file that gets a line
+    for each commit.
     """
 
     folder: Path

@@ -19,6 +19,7 @@ from rotator.clients.clock import SandboxClock
 from rotator.clients.graph import Graph
 from rotator.clients.network import Network
 from rotator.clients.pulls import PullProbe
+from rotator.clients.rest import Rest
 from rotator.drivers import Dependencies, build_drivers
 from rotator.model.arm import ArmId
 from rotator.model.group import ContainerGroup, WriteOnlyField
@@ -117,7 +118,15 @@ def connect(sandbox: Sandbox) -> Cloud:
         endpoint_url=f"https://{sandbox.address}",
         ca_file=sandbox.ca_file,
     )
-    needs = Dependencies(clock=clock, arm=arm, graph=graph, directory=EntraDirectory(graph), pulls=pulls, logins=logins)
+    needs = Dependencies(
+        clock=clock,
+        arm=arm,
+        graph=graph,
+        directory=EntraDirectory(graph),
+        pulls=pulls,
+        logins=logins,
+        reach=lambda root, api: Rest(root, api, network, clock),
+    )
     return Cloud(
         sandbox=sandbox,
         clock=clock,
