@@ -26,8 +26,8 @@ from rotator.model.errors import Held, RemoteError, RotatorError
 from rotator.model.estate import Estate
 from rotator.model.policy import Audit, Policy
 from rotator.model.rotation import Plan, PlanItem, Result, Retirement, RotationEvent, RotationOutcome, Situation, Verb
-from rotator.model.tool import Tool
 from rotator.model.secret import Secret
+from rotator.model.tool import Tool
 from rotator.model.usage import Usage
 from rotator.ports import Clock, Observer
 from rotator.replicas.membership import Membership
