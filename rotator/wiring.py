@@ -118,6 +118,7 @@ def build(settings: Settings, observers: Sequence[Observer] = (), verb: str = ""
         ),
         secret_of=vault.read,
         gitlab=tuple(one.site() for one in settings.registries.gitlab),
+        held=values.held,
         reach=lambda root, api: Rest(root, api, network, clock, metrics.request),
     )
     drivers = build_drivers(dependencies)

@@ -55,10 +55,10 @@ class Programs:
     def __init__(self, *, required: bool) -> None:
         self._required = required
 
-    def find(self, name: str, package: str) -> str:
+    def find(self, name: str, package: str, *, how: str = "") -> str:
         found = shutil.which(name)
         if found is None:
-            sentence = f"{name} is not installed; on Debian: apt-get install {package}"
+            sentence = f"{name} is not installed; {how or f'on Debian: apt-get install {package}'}"
             if self._required:
                 pytest.fail(sentence)
             pytest.skip(sentence)

@@ -48,6 +48,7 @@ TRAITS = {
         propagation=timedelta(0),
         propagation_limit=timedelta(seconds=30),
         lease_ttl=LEASE,
+        listed=False,
     ),
     BOT.kind: Traits(
         overlap=Overlap.SINGLE, retire=RetireMode.EXPLICIT, propagation=PROPAGATION, propagation_limit=timedelta(minutes=3)

@@ -13,6 +13,7 @@ from rotator.cli.options import Json
 from rotator.model.errors import ConfigError
 
 STATE_FILE = "sandbox.json"
+CLI_FOLDER = "azure-cli"
 DIRECTORY = Path(".rotator-sandbox")
 
 Directory = Annotated[Path, typer.Option("--directory", "-d", help="Where the sandbox's files are.", file_okay=False)]
@@ -29,7 +30,9 @@ def oracle(texts: Texts = None, *, directory: Directory = DIRECTORY, as_json: Js
     from rotator.report.document import proof
 
     control = Control(directory)
-    files = [file for file in sorted(directory.rglob("*")) if file.is_file()] + list(texts or ())
+    # What `az` and `aws` keep for themselves is not the rotator's to answer for.
+    mine = (file for file in sorted(directory.rglob("*")) if file.is_file() and CLI_FOLDER not in file.parts)
+    files = [*mine, *(texts or ())]
     for file in files:
         control.post("/oracle/scan", content=_content(file), source=str(file))
     measured = control.get("/oracle")

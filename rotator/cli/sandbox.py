@@ -62,14 +62,26 @@ def up(
 
 
 @app.command()
-def env(*, directory: Directory = DIRECTORY, as_json: Json = False) -> None:
+def env(
+    *,
+    directory: Directory = DIRECTORY,
+    azure_cli: Annotated[bool, typer.Option("--azure-cli", help="Also point az and aws at it, and log in with az.")] = False,
+    as_json: Json = False,
+) -> None:
     """Print the variables that point a shell at a running sandbox."""
-    written = state_of(directory)
+    variables, login = dict(state_of(directory)["environment"]), ""
+    if azure_cli:
+        from rotator.cli import azurecli
+
+        more, login = azurecli.profile(directory)
+        variables |= more
     if as_json:
-        typer.echo(json.dumps(written["environment"], indent=2))
+        typer.echo(json.dumps(variables, indent=2))
         return
-    for name, value in written["environment"].items():
+    for name, value in variables.items():
         typer.echo(f"export {name}={shlex.quote(value)}")
+    if login:
+        typer.echo(login)
 
 
 app.command("oracle")(control.oracle)

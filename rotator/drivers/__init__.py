@@ -16,10 +16,12 @@ from rotator.clients.rest import Reach, Rest
 from rotator.drivers.acr_token import AcrToken
 from rotator.drivers.ecr import EcrLease
 from rotator.drivers.entra_app import EntraApp
+from rotator.drivers.ghcr import Ghcr
 from rotator.drivers.gitlab_deploy_token import GitLabDeployToken
 from rotator.drivers.gitlab_token import GitLabToken
+from rotator.drivers.other import Other
 from rotator.model.arm import ArmId
-from rotator.model.credential import PrincipalKind
+from rotator.model.credential import Principal, PrincipalKind
 from rotator.model.errors import ConfigError
 from rotator.model.secret import Secret
 from rotator.ports import Clock, Directory, DriverTable, PrincipalReader, RegistryDriver
@@ -39,6 +41,7 @@ class Dependencies:
 
     `registry_id` finds an Azure registry by its login server, for principals read from a tag without their resource.
     `secret_of` reads a vault secret by its name: what other parties' services are asked with; `reach` makes their clients.
+    `held` reads the vault's current secret of a principal.
     """
 
     clock: Clock
@@ -56,6 +59,8 @@ class Dependencies:
         """Return the client of the GitLab whose registry has this host; ConfigError when none is configured."""
         return gitlab_of(self.gitlab, host, self.reach, self.secret_of)
 
+    held: Callable[[Principal], Secret | None] = lambda _principal: None
+
 
 Build = Callable[[Dependencies], RegistryDriver]
 
@@ -66,6 +71,8 @@ DRIVERS: Mapping[PrincipalKind, Build] = MappingProxyType(
         PrincipalKind.GITLAB: lambda needs: GitLabToken(needs.gitlab_at, needs.pulls, needs.clock),
         PrincipalKind.GITLAB_DEPLOY_TOKEN: lambda needs: GitLabDeployToken(needs.gitlab_at, needs.pulls, needs.clock),
         PrincipalKind.ECR: lambda needs: EcrLease(needs.logins, needs.pulls, needs.clock),
+        PrincipalKind.GHCR: lambda needs: Ghcr(needs.reach, needs.held, needs.pulls, needs.clock),
+        PrincipalKind.OTHER: lambda needs: Other(needs.pulls, needs.clock),
     }
 )
 

@@ -90,6 +90,17 @@ class Credential:
         return self.expires_at is not None and self.expires_at <= now
 
 
+_BROUGHT = ("sha256:", "brought@")
+
+
+def is_brought(handle: str) -> bool:
+    """Whether a handle names a secret that a person brought: no service's list can tell which one it is, and none ends by it.
+
+    `sha256:` is followed by a token's fingerprint, `brought@` by the instant at which any other secret was brought.
+    """
+    return handle.startswith(_BROUGHT)
+
+
 class Overlap(StrEnum):
     """How many secrets of one principal may live at once."""
 
@@ -120,7 +131,8 @@ class Traits:
 
     `propagation` is how long a new secret may need until every replica of the service accepts it; verification waits and
     repeats within `propagation_limit`. `lease_ttl` is set when the service alone decides how long a secret lives. `listed` is
-    whether the service lists a principal's secrets: where it does not, only the vault tells which one is in use.
+    whether the service lists a principal's secrets: where it does not, only the vault tells which one is in use. `made_by_hand`
+    and `ended_by_hand` tell a person, in a sentence each, where a secret is made and where the old one is ended.
     """
 
     overlap: Overlap
@@ -131,3 +143,5 @@ class Traits:
     lease_ttl: timedelta | None = None
     origin: Origin = Origin.SERVICE
     listed: bool = True
+    made_by_hand: str = "Make a new password or token for it where its registry keeps its users."
+    ended_by_hand: str = "End the old one where its registry keeps its users."

@@ -33,7 +33,8 @@ class HeldCause(StrEnum):
     """Why something waits for a person: a closed set, for metrics. The sentence stands beside it.
 
     CHANGED: the vault, the registry or a rotation is not as it was left; LIMIT: nothing to decide, its turn comes later;
-    OUTAGE_WINDOW: its groups would be out for a while, and nobody has announced that.
+    OUTAGE_WINDOW: its groups would be out for a while, and nobody has announced that;
+    PERSON: nobody but a person can make the new secret.
     """
 
     VERIFICATION = "verification"
@@ -46,6 +47,7 @@ class HeldCause(StrEnum):
     CHANGED = "changed"
     LIMIT = "limit"
     OUTAGE_WINDOW = "outage-window"
+    PERSON = "person"
 
 
 class Action(StrEnum):

@@ -1,5 +1,6 @@
 """The one wrapper a secret value lives in."""
 
+import hashlib
 import hmac
 from typing import Never
 
@@ -22,6 +23,15 @@ class Secret:
     def reveal(self) -> str:
         """Return the value; only code that puts it into a request to the vault, a registry or Azure calls this."""
         return self._value
+
+    def fingerprint(self) -> str:
+        """Return `sha256:` and the first 16 hex digits of the value's SHA-256: names a token in tags, logs and reports.
+
+        Only for tokens that a service drew at random. Whoever reads a tag may try guesses against a fingerprint, as fast as a
+        machine can hash: 2^178 of them for a GitHub token, but a password that a person thought up is found in an hour. A salt
+        would not help, because it would have to stand beside it; so other secrets are named by the instant they were brought.
+        """
+        return f"sha256:{hashlib.sha256(self._value.encode()).hexdigest()[:16]}"
 
     def __repr__(self) -> str:
         return "<Secret>"

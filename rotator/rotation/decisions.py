@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from rotator.model.credential import Credential, Overlap, Principal, PrincipalKind, Traits
+from rotator.model.credential import Credential, Overlap, Principal, PrincipalKind, Traits, is_brought
 from rotator.model.estate import TAG_HANDLE, Estate
 from rotator.model.rotation import Choice, LiveSecret, Phase, PlanItem, Situation, Verb
 from rotator.rotation.consumers import Target, bound_to, moved
@@ -221,7 +221,7 @@ def _no_way_back(case: _Case) -> str:
         return "it replaced no secret"
     if not (sees_vault(estate) and sees_secrets_of(estate, case.principal)):
         return "not everything could be read"
-    if not case.live & set(record.old):
+    if not case.live & set(record.old) and not any(is_brought(one) for one in record.old):
         return f"the old secret, {_one_of(record.old)}, has ended: expired, deleted or replaced in its slot"
     return ""
 

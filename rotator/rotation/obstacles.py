@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from rotator.model.credential import Overlap, Principal, Traits
+from rotator.model.credential import Principal, Traits
 from rotator.model.estate import STAGED_SUFFIX, TAG_PRINCIPAL, Estate, StoredSecret
 from rotator.model.rotation import HeldCause
 from rotator.rotation.naming import stranger_in
@@ -31,7 +31,7 @@ def obstacle(
             f"If it is meant to be, tag it {TAG_PRINCIPAL}={principal.id}; otherwise choose a name: rotation.secret_names",
             HeldCause.VAULT,
         )
-    if traits.overlap is Overlap.LEASES:
+    if not traits.listed:
         return "", "", None
     known = estate.records.get(principal)
     if not sees_secrets_of(estate, principal):

@@ -76,6 +76,9 @@ def finish_off(context: Context, retirement: Retirement) -> RotationOutcome:
             revoke.end_old(context, retirement)
             return _ended(context, outcome, Result.SUCCESS, f"revoked {' '.join(retirement.revoked)}")
         ending = finish.retire(context, retirement)
+        if ending.closed:
+            finish.close(context, retirement)
+            return _ended(context, outcome, Result.SUCCESS, ending.detail)
         if not ending.ended:
             return _ended(context, outcome, Result.SOAKING, ending.detail)
         finish.close(context, retirement)

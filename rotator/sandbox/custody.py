@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from rotator.sandbox.world import World
 
 ENDABLE = frozenset(
-    {"acr-token-password", "acr-admin-password", "entra-app-secret", "gitlab-deploy-token", "gitlab-access-token"}
-)
+    {
+        "acr-token-password", "acr-admin-password", "entra-app-secret", "github-token", "gitlab-access-token",
+        "gitlab-deploy-token", "third-party-password",
+    }
+)  # fmt: skip
 _PULLING = ENDABLE | {"ecr-lease"}
 
 

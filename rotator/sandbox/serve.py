@@ -21,6 +21,7 @@ from rotator.sandbox.clouds.arm import routes as arm
 from rotator.sandbox.clouds.aws import routes as aws
 from rotator.sandbox.clouds.containergroups import routes as containergroups
 from rotator.sandbox.clouds.entra import routes as entra
+from rotator.sandbox.clouds.github import routes as github
 from rotator.sandbox.clouds.gitlab import routes as gitlab
 from rotator.sandbox.clouds.graph import routes as graph
 from rotator.sandbox.clouds.keyvault import routes as keyvault
@@ -31,6 +32,7 @@ from rotator.sandbox.clouds.registries import routes as registries
 from rotator.sandbox.control import ControlApp
 from rotator.sandbox.faults import FaultPlan
 from rotator.sandbox.oracle import Oracle
+from rotator.sandbox.tunnel import Tunnel
 from rotator.sandbox.wire import Document, Route, rfc3339
 from rotator.sandbox.world import World, WorldOptions
 
@@ -38,7 +40,7 @@ ROUTES: tuple[Route, ...] = (
     *arm.ROUTES,
     *roleroutes.ROUTES, *containergroups.ROUTES, *registries.ROUTES,
     *tokens.ROUTES, *keys.ROUTES, *pull.ROUTES, *plainpull.ROUTES, *network.ROUTES, *keyvault.ROUTES,
-    *graph.ROUTES, *loganalytics.ROUTES, *aws.ROUTES, *gitlab.ROUTES, *entra.ROUTES,
+    *graph.ROUTES, *loganalytics.ROUTES, *aws.ROUTES, *github.ROUTES, *gitlab.ROUTES, *entra.ROUTES,
 )  # fmt: skip
 
 _REGIONS = ("eu-west-1", "us-east-1")
@@ -51,7 +53,7 @@ HOSTS: tuple[str, ...] = (
     "*.vault.azure.net", "*.vault.azure.cn", "*.vault.usgovcloudapi.net",
     "*.azurecr.io", "*.azurecr.cn", "*.azurecr.us", "*.blob.core.windows.net", "mcr.microsoft.com",
     "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com", "docker.io", "auth.docker.io",
-    "ghcr.io", "quay.io", "registry.gitlab.com", "gitlab.com", "registry.contoso.dev",
+    "ghcr.io", "api.github.com", "quay.io", "registry.gitlab.com", "gitlab.com", "registry.contoso.dev",
     *(f"*.dkr.ecr.{region}.amazonaws.com" for region in _REGIONS),
     *(f"api.ecr.{region}.amazonaws.com" for region in _REGIONS),
     *(f"ecr.{region}.amazonaws.com" for region in _REGIONS),
@@ -90,6 +92,7 @@ class Sandbox:
         self.skew = timedelta(0)
         self._load_faults()
         self._servers: list[_Server] = []
+        self._tunnel: Tunnel | None = None
         self._address = self._control = ""
 
     def _load_faults(self) -> None:
@@ -111,11 +114,16 @@ class Sandbox:
             server.start()
         self._address, self._control = (server.address for server in self._servers)
         self.world.address = self._address
+        self._tunnel = Tunnel(self._address, HOSTS)
+        self._tunnel.start()
         (self.options.directory / "rotator.yaml").write_text(yaml.safe_dump(self.configuration, sort_keys=False), "utf-8")
         return self
 
     def stop(self) -> None:
-        """Close both ports; stopping twice is no error."""
+        """Close the ports; stopping twice is no error."""
+        if self._tunnel is not None:
+            self._tunnel.stop()
+            self._tunnel = None
         for server in self._servers:
             server.stop()
         self._servers = []
@@ -155,6 +163,11 @@ class Sandbox:
     def control_url(self) -> str:
         """The root of the control port."""
         return f"https://{self._control}"
+
+    @property
+    def proxy_url(self) -> str:
+        """Where programs that know HTTPS_PROXY reach the emulated hosts by their real names; empty before `start`."""
+        return self._tunnel.url if self._tunnel is not None else ""
 
     @property
     def ca_file(self) -> Path:

@@ -40,6 +40,7 @@ from rotator.sandbox.clouds.arm.records import Arm
 from rotator.sandbox.clouds.aws.records import Aws
 from rotator.sandbox.clouds.containergroups.records import Groups
 from rotator.sandbox.clouds.entra import Entra
+from rotator.sandbox.clouds.github.records import GitHub
 from rotator.sandbox.clouds.gitlab.records import GitLab
 from rotator.sandbox.clouds.graph.records import Directory
 from rotator.sandbox.clouds.keys import Keys
@@ -53,8 +54,8 @@ from rotator.sandbox.wire import Limits, Operations, rfc3339
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _TABLES = (
-    "operations", "limits", "arm", "entra", "graph", "vaults", "registries", "aws", "gitlab", "keys", "logs", "networks",
-    "groups",
+    "operations", "limits", "arm", "entra", "graph", "vaults", "registries", "github", "aws", "gitlab", "keys", "logs",
+    "networks", "groups",
 )  # fmt: skip
 
 
@@ -144,6 +145,7 @@ class World:
         self.graph = Directory(self)
         self.vaults = Vaults(self)
         self.registries = Registries(self)
+        self.github = GitHub(self)
         self.aws = Aws(self)
         self.gitlab = GitLab(self)
         self.keys = Keys(self)

@@ -82,12 +82,22 @@ def _access_token(one: One) -> Secret:
     return one.build.gitlab_token("gitlab-access-token", "projects/1701", "aci-puller", age=80, expires=10)
 
 
+def _github(one: One) -> Secret:
+    return one.build.github("contoso-bot", (REPOSITORY,), age=80, expires=10)
+
+
+def _other(one: One) -> Secret:
+    return one.build.other("registry.contoso.dev", "ci", (REPOSITORY,), age=80, expires=10)
+
+
 CREDENTIALS: Mapping[str, Callable[[One], Secret]] = {
     "acr-token": _token,
     "entra-app": _app,
     "ecr": _lease,
     "gitlab": _access_token,
     "gitlab-deploy-token": _deploy_token,
+    "ghcr": _github,
+    "other": _other,
 }
 """How each kind's credential is planted, held in the vault and due. A new kind of credential is a line here."""
 

@@ -1,11 +1,14 @@
 """Registries and the principals that log in to them, planted without HTTP."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Literal
 
 from rotator.sandbox.clouds.arm.records import ResourceGroup
 from rotator.sandbox.clouds.arm.roles import ACR_PULL
+from rotator.sandbox.clouds.github.records import HOST as GHCR
+from rotator.sandbox.clouds.github.records import fingerprint
 from rotator.sandbox.clouds.gitlab.records import HOST as GITLAB
 from rotator.sandbox.clouds.registries.documents import login_server
 from rotator.sandbox.clouds.registries.passwords import Format, Slot
@@ -208,6 +211,33 @@ class Principals(Ground):
             )
         )
         return {user: Secret(server=host, username=user, password=password) for user, password in users.items()}
+
+    def github(self, login: str, repositories: Iterable[str], *, age: float, expires: float | None, vault: bool = True) -> Secret:
+        """Add GitHub's registry with one user's classic token, `age` days old."""
+        self.plain(GHCR, "bearer", {}, repositories, realm=f"https://{GHCR}/token", service=GHCR)
+        token = self.world.github.make(login, created_at=self.at(-age), expires_at=None if expires is None else self.at(expires))
+        held_as = ""
+        if vault:
+            held_as = self.manage(
+                f"ghcr:{GHCR}/{login}",
+                fingerprint(token.value),
+                token.value,
+                issued_at=token.created_at,
+                expires_at=token.expires_at,
+            )
+        return Secret(server=GHCR, username=login, password=token.value, held_as=held_as)
+
+    def other(self, host: str, login: str, repositories: Iterable[str], *, age: float, expires: float) -> Secret:
+        """Add a registry that asks for Basic credentials, with one user whose password a person brought."""
+        planted = self.plain(host, "basic", {login: self.world.text(24)}, repositories)[login]
+        held_as = self.manage(
+            f"other:{host}/{login}",
+            f"brought@{rfc3339(self.at(-age))}",
+            planted.password,
+            issued_at=self.at(-age),
+            expires_at=self.at(expires),
+        )
+        return replace(planted, held_as=held_as)
 
     def history(self, registry: Registry, identity: str, repository: str, days: Iterable[float]) -> None:
         """Plant login and pull events of the past in the registry's log."""

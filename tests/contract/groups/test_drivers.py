@@ -7,11 +7,12 @@ from datetime import timedelta
 import pytest
 
 from rotator.drivers import DRIVERS
-from rotator.model.credential import Credential, Handle, Overlap, Principal, PrincipalKind, RetireMode
+from rotator.drivers.ghcr import instant_of
+from rotator.model.credential import Credential, Handle, Origin, Overlap, Principal, PrincipalKind, RetireMode
 from rotator.model.errors import Held, Indeterminate, NotFound, Rejected, VerificationFailed
 from rotator.model.image import ImageReference
 from rotator.model.secret import Secret
-from rotator.ports import RegistryDriver
+from rotator.ports import RegistryDriver, SecretExaminer
 from rotator.sandbox.estates.builder import ECR_SERVER
 from tests.contract.groups.conftest import Cloud
 
@@ -47,6 +48,11 @@ def subject(cloud: Cloud, kind: PrincipalKind) -> Subject:
         )
     if kind in {PrincipalKind.GITLAB, PrincipalKind.GITLAB_DEPLOY_TOKEN}:
         return gitlab_subject(cloud, kind)
+    if kind is PrincipalKind.GHCR:
+        return Subject(principal=Principal(kind=kind, registry="ghcr.io", name="contoso-bot"), image="ghcr.io/contoso/agent:v1")
+    if kind is PrincipalKind.OTHER:
+        host = "registry.contoso.dev"
+        return Subject(principal=Principal(kind=kind, registry=host, name="ci"), image=f"{host}/ops/cron:v1")
     return Subject(principal=Principal(kind=kind, registry=ECR_SERVER, name="AWS"), image=f"{ECR_SERVER}/analytics/scorer:v1")
 
 
@@ -77,6 +83,22 @@ def works(driver: RegistryDriver, credential: Credential, secret: Secret, image:
     return True
 
 
+def made(cloud: Cloud, which: Subject, slot: str, marker: str = MARKER, ttl: timedelta = TTL) -> tuple[Credential, Secret]:
+    """Make a secret: by the driver, or as a person does where nobody else can."""
+    kind, world = which.principal.kind, cloud.sandbox.world
+    driver = cloud.drivers[kind]
+    if driver.traits.origin is Origin.SERVICE:
+        return driver.issue(which.principal, marker, ttl, slot)
+    with world.lock:
+        if kind is PrincipalKind.GHCR:
+            value = world.github.make(which.principal.name, expires_at=world.now() + ttl).value
+        else:
+            value = world.registries.add_password(which.principal.registry, which.principal.name).value
+    if isinstance(driver, SecretExaminer):
+        return driver.examine(which.principal, Secret(value)), Secret(value)
+    return Credential(handle=Handle(principal=which.principal, id="brought@now"), username=which.principal.name), Secret(value)
+
+
 kinds = pytest.mark.parametrize("kind", sorted(DRIVERS))
 
 
@@ -84,12 +106,12 @@ kinds = pytest.mark.parametrize("kind", sorted(DRIVERS))
 def test_a_new_secret_works_beside_the_old_one_until_that_is_retired(cloud: Cloud, kind: PrincipalKind) -> None:
     driver, which = cloud.drivers[kind], subject(cloud, kind)
     assert driver.kind is kind
-    first, old = driver.issue(which.principal, "rot-first", TTL, which.free_slot)
+    first, old = made(cloud, which, which.free_slot, "rot-first")
     settle(cloud, driver)
     assert works(driver, first, old, which.image)
 
     other = {"": "", "password1": "password2", "password2": "password1"}[which.free_slot]
-    second, new = driver.issue(which.principal, MARKER, TTL, other)
+    second, new = made(cloud, which, other)
     settle(cloud, driver)
     assert new.reveal() != old.reveal()
     assert works(driver, second, new, which.image)
@@ -99,7 +121,7 @@ def test_a_new_secret_works_beside_the_old_one_until_that_is_retired(cloud: Clou
     driver.retire(first.handle)
     settle(cloud, driver)
     assert works(driver, second, new, which.image)
-    assert works(driver, first, old, which.image) == (driver.traits.retire is RetireMode.BY_ITSELF)
+    assert works(driver, first, old, which.image) == (driver.traits.retire is not RetireMode.EXPLICIT)
 
 
 @kinds
@@ -117,6 +139,10 @@ def test_a_slot_is_not_filled_after_the_instant_up_to_which_it_was_known_to_be_f
 @kinds
 def test_what_was_issued_is_what_inspect_lists(cloud: Cloud, kind: PrincipalKind) -> None:
     driver, which = cloud.drivers[kind], subject(cloud, kind)
+    if driver.traits.origin is Origin.PERSON:
+        with pytest.raises(Held, match="a person has to make its new secret"):
+            driver.issue(which.principal, MARKER, TTL, which.free_slot)
+        return
     before = {one.handle.id for one in driver.inspect(which.principal)}
     made, _ = driver.issue(which.principal, MARKER, TTL, which.free_slot)
     after = {one.handle.id: one for one in driver.inspect(which.principal)}
@@ -159,10 +185,10 @@ def test_a_wrong_secret_is_refused_with_the_image_and_without_the_secret(cloud: 
 @kinds
 def test_an_image_that_does_not_exist_is_not_found(cloud: Cloud, kind: PrincipalKind) -> None:
     driver, which = cloud.drivers[kind], subject(cloud, kind)
-    made, secret = driver.issue(which.principal, MARKER, TTL, which.free_slot)
+    credential, secret = made(cloud, which, which.free_slot)
     settle(cloud, driver)
     with pytest.raises(NotFound, match="v99"):
-        driver.verify(made, secret, images(which.image, which.image.replace(":v1", ":v99")))
+        driver.verify(credential, secret, images(which.image, which.image.replace(":v1", ":v99")))
 
 
 def test_an_image_that_the_principal_may_not_read_is_named(cloud: Cloud) -> None:
@@ -263,7 +289,7 @@ def test_a_principal_that_is_gone(cloud: Cloud, kind: PrincipalKind) -> None:
     driver, which = cloud.drivers[kind], subject(cloud, kind)
     name = "00000000-0000-4000-8000-000000000001" if kind is PrincipalKind.ENTRA_APP else "nobody"
     gone = Principal(kind=kind, registry=which.principal.registry, name=name, resource_id=which.principal.resource_id)
-    if driver.traits.overlap is Overlap.LEASES:
+    if not driver.traits.listed:
         assert driver.inspect(gone) == ()
         return
     with pytest.raises(NotFound):
@@ -333,3 +359,56 @@ def test_without_aws_settings_ecr_says_what_to_configure(start: Callable[..., Cl
     driver = EcrLease(None, cloud.pulls, cloud.clock)
     with pytest.raises(ConfigError, match="not configured"):
         driver.issue(subject(cloud, PrincipalKind.ECR).principal, MARKER, None, "")
+
+
+PERSONS = Principal(kind=PrincipalKind.GHCR, registry="ghcr.io", name="contoso-bot")
+
+
+def examiner(cloud: Cloud) -> SecretExaminer:
+    driver = cloud.drivers[PrincipalKind.GHCR]
+    assert isinstance(driver, SecretExaminer)
+    return driver
+
+
+def test_github_tells_the_end_and_a_fingerprint_names_the_token(cloud: Cloud) -> None:
+    world = cloud.sandbox.world
+    token = world.github.make("contoso-bot", expires_at=world.now() + timedelta(days=30))
+    told = examiner(cloud).examine(PERSONS, Secret(token.value))
+    assert token.expires_at is not None
+    assert told.expires_at == token.expires_at.replace(microsecond=0)
+    assert told.handle.id == Secret(token.value).fingerprint()
+    assert token.value not in repr(told)
+
+
+@pytest.mark.parametrize(
+    ("scopes", "app", "said"),
+    [
+        (("repo", "gist"), False, "lacks the scope read:packages; it has gist, repo"),
+        ((), False, "it has none at all"),
+        (("read:packages",), True, "GitHub App's token"),
+    ],
+)
+def test_a_github_token_that_could_not_pull_is_refused_with_the_reason(
+    cloud: Cloud, scopes: tuple[str, ...], app: bool, said: str
+) -> None:
+    token = cloud.sandbox.world.github.make("contoso-bot", scopes=scopes, app=app)
+    with pytest.raises(VerificationFailed, match=said) as caught:
+        examiner(cloud).examine(PERSONS, Secret(token.value))
+    assert token.value not in f"{caught.value} {caught.value.advice}"
+
+
+def test_a_fine_grained_and_a_deleted_github_token_are_refused(cloud: Cloud) -> None:
+    with pytest.raises(VerificationFailed, match="fine-grained"):
+        examiner(cloud).examine(PERSONS, Secret("github_pat_11ABC"))
+    token = cloud.sandbox.world.github.make("contoso-bot")
+    cloud.sandbox.world.github.delete(token.value)
+    with pytest.raises(VerificationFailed, match="mistyped, expired or deleted"):
+        examiner(cloud).examine(PERSONS, Secret(token.value))
+
+
+@pytest.mark.parametrize(
+    ("text", "hour"), [("2027-10-12 09:00:00 UTC", 9), ("2027-10-12 09:00:00 +0200", 7), ("", None), ("soon", None)]
+)
+def test_both_ways_in_which_github_writes_an_end_are_read(text: str, hour: int | None) -> None:
+    read = instant_of(text)
+    assert (read.hour if read else None) == hour

@@ -51,7 +51,13 @@ def _check_containers(name: str, properties: Document) -> None:
             raise _unreadable("image", f"{path}.properties")
         requests = (inner.get("resources") or {}).get("requests") or {}
         if kind == "containers" and not {"cpu", "memoryingb"} <= {str(key).lower() for key in requests}:
-            raise _unreadable("resources", f"{path}.properties")
+            # Code and text: azure-docs' and learners' reports of `az container create` without --cpu and --memory.
+            raise refuse(
+                400,
+                "ResourceRequestsNotSpecified",
+                f"The resource requests are not specified in container '{container['name']}' of contain group '{name}'. Both "
+                "memory and CPU requests are required since API version '2017-07-01-preview'.",
+            )
     names = [container["name"] for _, _, container in _each(properties)]
     if len(set(names)) < len(names):
         raise refuse(400, "DuplicateContainerName", f"Container group '{name}' has containers of the same name.")

@@ -43,7 +43,6 @@ class Contoso:
         rows = (
             # host, user, password, repository, where tokens come from, the service's name
             ("docker.io", "contoso", f"dckr_pat_{text(27)}", "contoso/toolbox", "auth.docker.io/token", "registry.docker.io"),
-            ("ghcr.io", "contoso-bot", f"ghp_{text(36)}", "contoso/agent", "ghcr.io/token", "ghcr.io"),
             ("quay.io", "contoso+puller", text(64), "contoso/exporter", "quay.io/v2/auth", "quay.io"),
         )  # fmt: skip
         found = {}
@@ -57,6 +56,7 @@ class Contoso:
         found["registry.gitlab.com"] = build.gitlab_token(
             "gitlab-deploy-token", "projects/1701", age=200, expires=60, vault=False
         )
+        found["ghcr.io"] = build.github("contoso-bot", ("contoso/agent",), age=340, expires=25, vault=False)
         found["registry.contoso.dev"] = build.plain("registry.contoso.dev", "basic", {"ci": text(24)}, ("ops/cron",))["ci"]
         return found
 
