@@ -21,19 +21,20 @@ from rotator.inventory.classify import KnownHosts
 from rotator.inventory.gather import Readers, gather
 from rotator.inventory.scope import Scope
 from rotator.migrations import AtWork, Migrations
-from rotator.model.credential import Handle, Principal
+from rotator.model.credential import Credential, Handle, Principal, Traits
 from rotator.model.errors import Held, RemoteError, RotatorError
 from rotator.model.estate import Estate
 from rotator.model.policy import Audit, Policy
 from rotator.model.rotation import Plan, PlanItem, Result, Retirement, RotationEvent, RotationOutcome, Situation, Verb
+from rotator.model.secret import Secret
 from rotator.model.tool import Tool
 from rotator.model.usage import Usage
 from rotator.ports import Clock, Observer
 from rotator.replicas.membership import Membership
 from rotator.replicas.turns import Alone, Turns
-from rotator.rotation import planfile
+from rotator.rotation import imports, planfile
 from rotator.rotation.context import Context
-from rotator.rotation.decided import Work, decide, revoked
+from rotator.rotation.decided import Work, brought, decide, revoked
 from rotator.rotation.decisions import images_of
 from rotator.rotation.durable import Journal
 from rotator.rotation.finish import end_orphan, look_at_use
@@ -127,11 +128,12 @@ class Application:
         """Read the clouds anew, without a judgement."""
         return gather(self._readers, self._scope, hosts=self._hosts, rotatable=frozenset(self._context.drivers))
 
-    def plan(self, estate: Estate, only: Sequence[str] = (), *, force: bool = False) -> Plan:
+    def plan(self, estate: Estate, only: Sequence[str] = (), *, force: bool = False, allow_outage: bool = False) -> Plan:
         """Decide what is due. Nothing is touched."""
         traits = {kind: driver.traits for kind, driver in self._context.drivers.items()}
         vault = self._context.vault.address
-        return make_plan(estate, traits, self._context.rules, self.clock.now(), vault=vault, only=only, force=force)
+        rules, now = self._context.rules, self.clock.now()
+        return make_plan(estate, traits, rules, now, vault=vault, only=only, force=force, allow_outage=allow_outage)
 
     def emit(self, plan: Plan, estate: Estate, tool: Tool) -> str:
         """Write what is due for the groups of another tool as text for that tool; it holds no value."""
@@ -239,6 +241,32 @@ class Application:
 
         return self._worked(revocation.principal, lambda work: revoked(work, revocation, again), progress)
 
+    def importing(self, estate: Estate, principal: Principal) -> Plan:
+        """Return a plan of one item: what a secret that a person brings would be used for. Raises Held when it could not be."""
+        plan = self.plan(estate, [escape(principal.id)], force=True)
+        return replace(plan, items=(imports.item_for(plan, principal),), retirements=(), orphans=(), situations=())
+
+    def tried(self, item: PlanItem, secret: Secret, expires_at: datetime | None) -> Credential:
+        """Try a secret that a person brings, and keep nothing. Raises VerificationFailed with the reason."""
+        return imports.tried(self._context, item, secret, expires_at)
+
+    def traits_of(self, principal: Principal) -> Traits:
+        """Return the fact sheet of a principal's kind; Held when this version has none."""
+        return self._context.driver(principal).traits
+
+    def bring(
+        self,
+        item: PlanItem,
+        credential: Credential,
+        secret: Secret,
+        progress: Observer | None = None,
+        *,
+        stage_only: bool = False,
+    ) -> tuple[RotationOutcome, ...]:
+        """Keep a secret that was tried, and move the groups to it, now or (`stage_only`) at the next run."""
+        who = item.principal
+        return self._worked(who, lambda work: brought(work, who, credential, secret, stage_only=stage_only), progress)
+
     def situations(self, plan: Plan) -> tuple[Situation, ...]:
         """Return where every rotation that is not over stands, and what is possible as far as the vault's versions tell."""
         return tuple(self._looked_up(one) for one in plan.situations)
@@ -293,7 +321,7 @@ class Application:
 
     def check_unchanged(self, plan: Plan, estate: Estate) -> None:
         """Raise PlanChanged, naming what differs, unless the estate still leads to this very plan."""
-        planfile.check_unchanged(plan, self.plan(estate, plan.only, force=plan.force))
+        planfile.check_unchanged(plan, self.plan(estate, plan.only, force=plan.force, allow_outage=plan.allow_outage))
 
     def close(self) -> None:
         """Let go of files and connections."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from rotator.model.arm import ArmId
 from rotator.model.credential import Credential, Handle, Principal, PrincipalKind, Traits
@@ -77,6 +77,15 @@ class RegistryDriver(Protocol):
 
         Raises Indeterminate when no answer came and looking did not tell either.
         """
+        ...
+
+
+@runtime_checkable
+class SecretExaminer(Protocol):
+    """A driver whose service tells something about a secret to whoever presents it."""
+
+    def examine(self, principal: Principal, secret: Secret) -> Credential:
+        """Return what the service says of a secret in hand; its handle names it. VerificationFailed for a bad one."""
         ...
 
 

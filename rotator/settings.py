@@ -5,9 +5,9 @@ Reading it is `rotator.config`'s business. A field's description is what the pub
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, HttpUrl, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -16,6 +16,9 @@ from rotator.azure.groupversion import API_VERSION
 from rotator.configtext import Duration, parse_duration
 from rotator.model.credential import PrincipalKind
 from rotator.model.usage import DrainRule
+
+if TYPE_CHECKING:
+    from rotator.clients.gitlab import GitLabSite
 
 ENVIRONMENT_PREFIX = "ROTATOR_"
 GUID = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
@@ -126,6 +129,24 @@ class Aws(Section):
     endpoint_url: Annotated[str | None, Field(description="replaces every AWS address; for emulators")] = None
 
 
+class GitLabSettings(Section):
+    """How one GitLab's tokens are managed."""
+
+    host: Annotated[str, Field(description="of its container registry, as container groups name it")] = "registry.gitlab.com"
+    api: Annotated[str, Field(pattern=r"^https://[^/]+", description="GitLab's own address")] = "https://gitlab.com"
+    secret: Annotated[str, Field(pattern=r"^[0-9a-zA-Z-]{1,127}$", description="vault secret of a token with the scope api")]
+    projects: Annotated[tuple[str, ...], Field(description="ids or paths of projects that own tokens")] = ()
+    groups: Annotated[tuple[str, ...], Field(description="ids or paths of groups that own tokens")] = ()
+    tokens: Annotated[dict[str, str], Field(description="user name to the name of its access token, where they differ")] = {}
+
+    def site(self) -> "GitLabSite":
+        """Return it as the client wants it."""
+        from rotator.clients.gitlab import GitLabSite
+
+        owners = (*(f"projects/{one}" for one in self.projects), *(f"groups/{one}" for one in self.groups))
+        return GitLabSite(host=self.host, api=self.api, secret=self.secret, owners=owners, tokens=self.tokens)
+
+
 class DockerHubAccount(Section):
     """How the tokens of one Docker ID or organisation are managed."""
 
@@ -172,6 +193,7 @@ class Registries(Section):
     quay: Annotated[dict[str, QuayInstallation], Field(description="by host, such as quay.io")] = {}
     gitlab_hosts: tuple[str, ...] = ()
     quay_hosts: tuple[str, ...] = ()
+    gitlab: tuple[GitLabSettings, ...] = ()
 
 
 class NetworkSettings(Section):
@@ -262,6 +284,13 @@ class RotationSettings(Section):
         tuple[str, ...],
         Field(description="login servers whose groups are being moved off the admin user: only there are its passwords rotated"),
     ] = ()
+    outage_windows: Annotated[
+        dict[str, str],
+        Field(
+            description="principal id or glob to when its groups may be out, where a new secret ends the old at once: "
+            "a cron expression in UTC and a duration, `0 2 * * 6 for 2h`"
+        ),
+    ] = {}
     restart_for_leases: Annotated[
         bool,
         Field(
@@ -270,6 +299,15 @@ class RotationSettings(Section):
         ),
     ] = False
     rotate_without_expiry: Annotated[bool, Field(description="treat a credential that never ends as due")] = True
+
+    @field_validator("outage_windows")
+    @classmethod
+    def _are_windows(cls, windows: dict[str, str]) -> dict[str, str]:
+        from rotator.rotation.outages import is_open
+
+        for text in windows.values():
+            is_open(text, datetime(2026, 1, 1, tzinfo=UTC))
+        return windows
 
 
 # Azure writes these segments in either case. No flag for that: other readers of the published schema do not know it.

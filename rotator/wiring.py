@@ -120,6 +120,8 @@ def build(settings: Settings, observers: Sequence[Observer] = (), verb: str = ""
             ca_file=settings.network.ca_file,
         ),
         secret_of=vault.read,
+        gitlab=tuple(one.site() for one in settings.registries.gitlab),
+        held=values.held,
         reach=lambda root, api: Rest(root, api, network, clock, metrics.request),
         hub_accounts=hub_accounts(settings.registries),
         quays=quays(settings.registries),
@@ -156,7 +158,7 @@ def build(settings: Settings, observers: Sequence[Observer] = (), verb: str = ""
         ),
         hosts=KnownHosts(
             acr_suffixes=endpoints.registry_suffixes,
-            gitlab=settings.registries.gitlab_hosts,
+            gitlab=(*settings.registries.gitlab_hosts, *(one.host for one in settings.registries.gitlab)),
             quay=(*settings.registries.quay_hosts, *settings.registries.quay),
             quay_pairs=_quay_pairs(settings.registries),
             docker_organizations=tuple(name for name, one in settings.registries.docker_hub.items() if one.organization),

@@ -28,9 +28,10 @@ LEASE = timedelta(hours=12)
 TOKEN = Principal(kind=PrincipalKind.ACR_TOKEN, registry="demo.azurecr.io", name="pull", resource_id="/registries/demo")
 APP = Principal(kind=PrincipalKind.ENTRA_APP, registry="entra", name="5f0d9a3e-1111-4222-8333-444455556666")
 AWS = Principal(kind=PrincipalKind.ECR, registry="123456789012.dkr.ecr.eu-west-1.amazonaws.com", name="AWS")
-PRINCIPALS = {Overlap.TWO_SLOTS: TOKEN, Overlap.MANY: APP, Overlap.LEASES: AWS}
-SECRETS = {TOKEN: "pull-demo", APP: "pull-shared", AWS: "pull-aws"}
-HOSTS = {TOKEN: TOKEN.registry, APP: "shared.azurecr.io", AWS: AWS.registry}
+BOT = Principal(kind=PrincipalKind.GITLAB, registry="registry.gitlab.com", name="bot")
+PRINCIPALS = {Overlap.TWO_SLOTS: TOKEN, Overlap.MANY: APP, Overlap.LEASES: AWS, Overlap.SINGLE: BOT}
+SECRETS = {TOKEN: "pull-demo", APP: "pull-shared", AWS: "pull-aws", BOT: "pull-bot"}
+HOSTS = {TOKEN: TOKEN.registry, APP: "shared.azurecr.io", AWS: AWS.registry, BOT: BOT.registry}
 TRAITS = {
     TOKEN.kind: Traits(
         overlap=Overlap.TWO_SLOTS,
@@ -47,6 +48,10 @@ TRAITS = {
         propagation=timedelta(0),
         propagation_limit=timedelta(seconds=30),
         lease_ttl=LEASE,
+        listed=False,
+    ),
+    BOT.kind: Traits(
+        overlap=Overlap.SINGLE, retire=RetireMode.EXPLICIT, propagation=PROPAGATION, propagation_limit=timedelta(minutes=3)
     ),
 }
 
@@ -133,6 +138,8 @@ class MemoryCloud:
     logins: list[tuple[str, Use]] = field(default_factory=list)
     log_broken: bool = False
     leaked: set[str] = field(default_factory=set)
+    replaced: set[str] = field(default_factory=set)
+    announced: list[tuple[str, str]] = field(default_factory=list)
     outages: list[tuple[str, str]] = field(default_factory=list)
     ran_out: list[tuple[str, str]] = field(default_factory=list)
     redeploys: list[str] = field(default_factory=list)
@@ -207,13 +214,16 @@ class MemoryCloud:
         """A stopped group needs its credential at its next start only, but none that is there may be taken from it.
 
         What ran out by itself, because nobody renewed it in time, is listed apart from what was ended or put in wrongly. Whoever
-        stores a `leaked` value is out because somebody wanted it ended, and is not listed.
+        stores a `leaked` value is out because somebody wanted it ended, and is not listed. Whose value was `replaced`, because a
+        kind has one secret at a time, is listed as announced; so is one that was made then and is not known everywhere yet.
         """
         over = {one.value for one in self.issued if not one.ended and one.expires_at and one.expires_at <= self.clock.now()}
         for group in self.groups.values():
             for binding in group.bindings:
                 if self.refuses(binding) and self.stored(binding) not in self.leaked:
                     listed = self.ran_out if self.stored(binding) in over else self.outages
+                    if binding.principal == BOT and self.stored(binding) in self.replaced:
+                        listed = self.announced
                     listed.append((group.name, f"{binding.registry} after {what}"))
                 self.last_used[self.stored(binding)] = self.clock.now()
         for one in self.issued:
@@ -221,7 +231,8 @@ class MemoryCloud:
                 self.ended_at.setdefault(one.value, self.clock.now())
         for principal, name in SECRETS.items():
             current = next((one for one in reversed(self.vault.get(name, [])) if one.secret.enabled), None)
-            if current is not None and current.value not in over and not self.accepts(principal, current.value):
+            known = self.leaked | self.replaced | over if principal == BOT else over
+            if current is not None and current.value not in known and not self.accepts(principal, current.value):
                 self.dead_current.append(f"{name} after {what}")
 
     def live(self, principal: Principal | None = None) -> list[Issued]:
@@ -249,6 +260,8 @@ class MemoryCloud:
             handle = Handle(principal=principal, id=f"{slot}@{made_at:%Y-%m-%dT%H:%M:%SZ}", slot=slot)
         elif principal == AWS:
             handle = Handle(principal=principal, id=f"lease@{ends_at:%Y-%m-%dT%H:%M:%SZ}")
+        elif principal == BOT:
+            handle = Handle(principal=principal, id=f"token/{self.serial}")
         else:
             handle = Handle(principal=principal, id=f"application/key-{self.serial}", marker=marker)
         one = Issued(f"planted-{self.serial}", handle, made_at, made_at, ends_at)

@@ -16,7 +16,7 @@ from rotator.model.usage import Uses
 from rotator.ports import Health
 from rotator.rotation.context import Context
 from rotator.rotation.rules import Rules
-from tests.memorycloud import AWS, LEASE, PROPAGATION, SECRETS, TOKEN, TRAITS, VAULT, Issued, MemoryCloud, StoredVersion
+from tests.memorycloud import AWS, BOT, LEASE, PROPAGATION, SECRETS, TOKEN, TRAITS, VAULT, Issued, MemoryCloud, StoredVersion
 
 
 def hold_in_vault(cloud: MemoryCloud, password: Issued, name: str = "") -> None:
@@ -113,6 +113,11 @@ class MemoryDriver:
                 handle = Handle(principal=principal, id=f"{slot}@{now:%Y-%m-%dT%H:%M:%SZ}", slot=slot)
             elif principal == AWS:
                 handle = Handle(principal=principal, id=f"lease@{ends_at:%Y-%m-%dT%H:%M:%SZ}", marker=marker)
+            elif principal == BOT:
+                for one in cloud.live(principal):
+                    one.ended = True
+                    cloud.replaced.add(one.value)
+                handle = Handle(principal=principal, id=f"token/{cloud.serial}")
             else:
                 handle = Handle(principal=principal, id=f"application/key-{cloud.serial}", marker=marker)
             works_from = now + (timedelta(0) if principal == AWS else PROPAGATION)

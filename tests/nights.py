@@ -24,6 +24,7 @@ RULES = Rules(
     verify_pulls=2,
     soak=timedelta(hours=24),
     renew_before={PrincipalKind.ECR: timedelta(hours=6)},
+    outage_windows={"*": "0 * * * * for 1h"},
     secret_names={principal.id: name for principal, name in SECRETS.items()},
 )
 NIGHT = timedelta(hours=24, minutes=1)

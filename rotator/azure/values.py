@@ -41,6 +41,7 @@ class _Index:
 
     fields: dict[tuple[str, str], str] = field(default_factory=dict)
     principals: dict[tuple[str, str], str] = field(default_factory=dict)
+    held: dict[str, str] = field(default_factory=dict)
 
 
 class StoredValues:
@@ -87,6 +88,11 @@ class StoredValues:
                 advice=f"Store it in the vault under the tags {TAG_GROUP} ({group.id.key}) and {TAG_FIELD} ({field.path}).",
             )
         return source.read()
+
+    def held(self, principal: Principal) -> Secret | None:
+        """Return the value of the vault's secret that holds a principal's credential, or None without one."""
+        name = self._vault_index().held.get(principal.id)
+        return self._vault.read(name) if name is not None else None
 
     def _source(self, group: ContainerGroup, field: WriteOnlyField) -> _Source | None:
         index = self._vault_index()
@@ -199,6 +205,7 @@ def _indexed(secrets: Iterable[StoredSecret]) -> _Index:
             except ValueError:
                 continue  # somebody else's tag of the same name
             index.principals[_login(principal)] = stored.name
+            index.held[principal.id] = stored.name
     return index
 
 

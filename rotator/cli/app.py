@@ -19,6 +19,7 @@ from rotator.cli import (
     explain,
     export,
     history,
+    importing,
     migrate,
     plan,
     resume,
@@ -66,6 +67,7 @@ app.command("abandon")(abandon.abandon)
 app.command("revoke")(revoke.revoke)
 app.command("migrate")(migrate.migrate)
 app.command("disable-admin-user")(disableadmin.disable_admin_user)
+app.command("import")(importing.import_)
 app.command("history")(history.history)
 app.add_typer(evidence.app, name="evidence")
 app.add_typer(config.app, name="config")

@@ -47,5 +47,9 @@ Only = Annotated[
     list[str] | None,
     typer.Option("--only", help="Only these credentials: an id such as acr-token:demo.azurecr.io/pull, or a glob. Repeatable."),
 ]
+AllowOutage = Annotated[
+    bool,
+    typer.Option("--allow-outage", help="Rotate what --only names now even where its groups cannot pull for a while."),
+]
 Force = Annotated[bool, typer.Option("--force", help="Rotate what --only names even though it is not due.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]

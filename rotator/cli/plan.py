@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from rotator.cli.exits import Exit
-from rotator.cli.options import All, Config, Force, Json, Level, LogLevel, Only
+from rotator.cli.options import All, AllowOutage, Config, Force, Json, Level, LogLevel, Only
 from rotator.model.tool import Tool
 
 Emit = Annotated[
@@ -20,6 +20,7 @@ def plan(
     config: Config = None,
     only: Only = None,
     force: Force = False,
+    allow_outage: AllowOutage = False,
     save: Save = None,
     as_json: Json = False,
     everything: All = False,
@@ -28,14 +29,15 @@ def plan(
 ) -> None:
     """Show what is due, why, and what a rotation would do to each group. Changes nothing."""
     from rotator.cli import output, tables
-    from rotator.cli.selection import check_only
+    from rotator.cli.selection import check_only, check_outage
     from rotator.cli.session import opened, settings_of
 
+    check_outage(only, allow_outage=allow_outage)
     output.check_files(text=save)
     with opened(settings_of(config), log_level) as application:
         estate, _ = application.audit()
         check_only(only or (), estate)
-        made = application.with_use(application.plan(estate, only or (), force=force))
+        made = application.with_use(application.plan(estate, only or (), force=force, allow_outage=allow_outage))
         text = application.dump_plan(made)
         if save:
             output.write_text(save, text)

@@ -7,7 +7,7 @@ import typer
 
 from rotator.cli.confirm import confirm
 from rotator.cli.exits import Exit
-from rotator.cli.options import Config, Force, Json, Level, LogLevel, MetricsFile, Only, Yes
+from rotator.cli.options import AllowOutage, Config, Force, Json, Level, LogLevel, MetricsFile, Only, Yes
 from rotator.model.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def rotate(
     config: Config = None,
     only: Only = None,
     force: Force = False,
+    allow_outage: AllowOutage = False,
     yes: Yes = False,
     wait: Wait = False,
     as_json: Json = False,
@@ -36,14 +37,16 @@ def rotate(
 ) -> None:
     """Rotate what is due, and end old credentials whose soak is over."""
     from rotator.cli import output, tables
+    from rotator.cli.selection import check_outage
     from rotator.cli.session import opened, settings_of
     from rotator.cli.steps import carried_out, soaked
 
-    if plan and (only or force):
-        raise typer.BadParameter("a saved plan already says what to rotate", param_hint="--only/--force")
+    if plan and (only or force or allow_outage):
+        raise typer.BadParameter("a saved plan already says what to rotate", param_hint="--only/--force/--allow-outage")
+    check_outage(only, allow_outage=allow_outage)
     output.check_files(metrics=metrics_file)
     with opened(settings_of(config), log_level, verb="rotate") as application:
-        decided = _decided(application, plan, only or [], force=force)
+        decided = _decided(application, plan, only or [], force=force, allow_outage=allow_outage)
         unread = decided.estate.unread
         console = output.console()
         if unread and not as_json:
@@ -62,7 +65,7 @@ def rotate(
     raise typer.Exit(Exit.UNDONE if any(run.undone for run in runs) else Exit.INCOMPLETE if unread else Exit.CLEAN)
 
 
-def _decided(application: "Application", file: Path | None, only: list[str], *, force: bool) -> "Run":
+def _decided(application: "Application", file: Path | None, only: list[str], *, force: bool, allow_outage: bool) -> "Run":
     from rotator.cli.selection import check_only
     from rotator.service.run import Run
 
@@ -70,7 +73,7 @@ def _decided(application: "Application", file: Path | None, only: list[str], *, 
     estate, audit = application.audit()
     if saved is None:
         check_only(only, estate)
-        plan = application.with_use(application.plan(estate, only, force=force))
+        plan = application.with_use(application.plan(estate, only, force=force, allow_outage=allow_outage))
         return Run(estate=estate, audit=audit, plan=plan)
     application.check_unchanged(saved, estate)
     return Run(estate=estate, audit=audit, plan=saved)

@@ -14,6 +14,14 @@ if TYPE_CHECKING:
     from rotator.model.rotation import Situation
 
 
+def check_outage(only: Sequence[str] | None, *, allow_outage: bool) -> None:
+    """Raise ConfigError when an outage is allowed without a word on whose."""
+    if allow_outage and not only:
+        raise ConfigError(
+            "--allow-outage needs --only: say which credential's groups may be out", advice="rotator plan lists ids."
+        )
+
+
 def check_only(only: Sequence[str], estate: "Estate") -> None:
     """Raise ConfigError for an id or glob that fits no credential of the estate: a mistyped one would do nothing, silently.
 

@@ -173,7 +173,7 @@ def _due(items: tuple[PlanItem, ...], known: Mapping[str, str], now: datetime, m
     rows = [
         Row(
             cells=(name_of(item.principal, known), Text(why_due(item, now)), Text(work_of(item))),
-            below=below(described(item.principal), item.advice),
+            below=(*below(described(item.principal)), *_outage(item), *below(item.advice)),
         )
         for item in items[:most]
     ]
@@ -182,11 +182,15 @@ def _due(items: tuple[PlanItem, ...], known: Mapping[str, str], now: datetime, m
     return Group(shown, Text(f" and {hidden} more; show them with --all", style="dim")) if hidden else shown
 
 
+def _outage(item: PlanItem) -> tuple[Text, ...]:
+    return (Text(item.outage, style="yellow"),) if item.outage else ()
+
+
 def _held(items: Iterable[PlanItem], known: Mapping[str, str]) -> Listing:
     rows = [
         Row(
             cells=(name_of(item.principal, known), Text(described(item.principal), style="dim")),
-            below=(Text(item.held, style="yellow"), *below(item.advice)),
+            below=(Text(item.held, style="yellow"), *_outage(item), *below(item.advice)),
         )
         for item in items
     ]
@@ -230,7 +234,7 @@ def under_way(soaking: tuple[Retirement, ...], known: Mapping[str, str], now: da
     """Show the rotations whose old credential still lives."""
     if not soaking:
         return Text("No rotation is under way.", style="green")
-    back = "Until then, rotator roll-back CREDENTIAL goes back to the old one."
+    back = "Until then, where the old one lives, rotator roll-back CREDENTIAL goes back to the old one."
     return Group(retirements(soaking, known, now), Text(f" {back}", style="dim"))
 
 

@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from rotator.clients.arm import Arm
 from rotator.clients.aws import EcrLogins
+from rotator.clients.gitlab import GitLab, GitLabSite, gitlab_of
 from rotator.clients.graph import Graph
 from rotator.clients.pulls import PullProbe
 from rotator.clients.rest import Reach, Rest
@@ -18,9 +19,13 @@ from rotator.drivers.acr_token import AcrToken
 from rotator.drivers.docker_hub import DockerHubTokens, HubAccount
 from rotator.drivers.ecr import EcrLease
 from rotator.drivers.entra_app import EntraApp
+from rotator.drivers.ghcr import Ghcr
+from rotator.drivers.gitlab_deploy_token import GitLabDeployToken
+from rotator.drivers.gitlab_token import GitLabToken
+from rotator.drivers.other import Other
 from rotator.drivers.quay import QuayHost, QuayRobots
 from rotator.model.arm import ArmId
-from rotator.model.credential import PrincipalKind
+from rotator.model.credential import Principal, PrincipalKind
 from rotator.model.errors import ConfigError
 from rotator.model.secret import Secret
 from rotator.ports import Clock, Directory, DriverTable, PrincipalReader, RegistryDriver
@@ -42,6 +47,7 @@ class Dependencies:
     `secret_of` reads a vault secret by its name: what other parties' services are asked with; `reach` makes their clients.
     `hub_accounts` are Docker IDs and organisations by name,
     `quays` installations of Quay by host.
+    `held` reads the vault's current secret of a principal.
     """
 
     clock: Clock
@@ -55,6 +61,13 @@ class Dependencies:
     reach: Reach = _no_network
     hub_accounts: Mapping[str, HubAccount] = field(default_factory=dict)
     quays: Mapping[str, QuayHost] = field(default_factory=dict)
+    gitlab: tuple[GitLabSite, ...] = ()
+
+    def gitlab_at(self, host: str) -> GitLab:
+        """Return the client of the GitLab whose registry has this host; ConfigError when none is configured."""
+        return gitlab_of(self.gitlab, host, self.reach, self.secret_of)
+
+    held: Callable[[Principal], Secret | None] = lambda _principal: None
 
 
 Build = Callable[[Dependencies], RegistryDriver]
@@ -72,12 +85,16 @@ DRIVERS: Mapping[PrincipalKind, Build] = MappingProxyType(
     {
         PrincipalKind.ACR_TOKEN: lambda needs: AcrToken(needs.arm, needs.pulls, needs.clock, needs.registry_id),
         PrincipalKind.ENTRA_APP: lambda needs: EntraApp(needs.graph, needs.directory, needs.pulls, needs.clock),
+        PrincipalKind.GITLAB: lambda needs: GitLabToken(needs.gitlab_at, needs.pulls, needs.clock),
+        PrincipalKind.GITLAB_DEPLOY_TOKEN: lambda needs: GitLabDeployToken(needs.gitlab_at, needs.pulls, needs.clock),
         PrincipalKind.ECR: lambda needs: EcrLease(needs.logins, needs.pulls, needs.clock),
         PrincipalKind.DOCKER_HUB: partial(_docker_hub, PrincipalKind.DOCKER_HUB),
         PrincipalKind.DOCKER_HUB_ORG: partial(_docker_hub, PrincipalKind.DOCKER_HUB_ORG),
         PrincipalKind.ACR_ADMIN: lambda needs: AcrAdmin(needs.arm, needs.pulls, needs.clock, needs.registry_id),
         PrincipalKind.QUAY: partial(_quay, PrincipalKind.QUAY),
         PrincipalKind.QUAY_PAIR: partial(_quay, PrincipalKind.QUAY_PAIR),
+        PrincipalKind.GHCR: lambda needs: Ghcr(needs.reach, needs.held, needs.pulls, needs.clock),
+        PrincipalKind.OTHER: lambda needs: Other(needs.pulls, needs.clock),
     }
 )
 

@@ -26,6 +26,7 @@ class EcrLease:
         propagation=timedelta(0),
         propagation_limit=timedelta(seconds=30),
         lease_ttl=LEASE_TTL,
+        listed=False,
     )
 
     def __init__(self, logins: EcrLogins | None, pulls: PullProbe, clock: Clock) -> None:

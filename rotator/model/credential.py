@@ -90,6 +90,17 @@ class Credential:
         return self.expires_at is not None and self.expires_at <= now
 
 
+_BROUGHT = ("sha256:", "brought@")
+
+
+def is_brought(handle: str) -> bool:
+    """Whether a handle names a secret that a person brought: no service's list can tell which one it is, and none ends by it.
+
+    `sha256:` is followed by a token's fingerprint, `brought@` by the instant at which any other secret was brought.
+    """
+    return handle.startswith(_BROUGHT)
+
+
 class Overlap(StrEnum):
     """How many secrets of one principal may live at once."""
 
@@ -124,6 +135,7 @@ class Traits:
     `ends` is whether a secret can be given an end. `slots` are the names of the two where there are two; without names those that
     are listed count, because none is ever empty. `slot_is_user`: each slot is a user of its own, set aside for rotator, so that
     the idle one may always be filled, and the user name changes with every rotation.
+    `made_by_hand` and `ended_by_hand` tell a person, in a sentence each, where a secret is made and where the old one is ended.
     """
 
     overlap: Overlap
@@ -137,3 +149,5 @@ class Traits:
     ends: bool = True
     slots: tuple[str, ...] = ("password1", "password2")
     slot_is_user: bool = False
+    made_by_hand: str = "Make a new password or token for it where its registry keeps its users."
+    ended_by_hand: str = "End the old one where its registry keeps its users."

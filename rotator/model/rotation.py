@@ -32,7 +32,9 @@ class Reason(StrEnum):
 class HeldCause(StrEnum):
     """Why something waits for a person: a closed set, for metrics. The sentence stands beside it.
 
-    CHANGED: the vault, the registry or a rotation is not as it was left; LIMIT: nothing to decide, its turn comes later.
+    CHANGED: the vault, the registry or a rotation is not as it was left; LIMIT: nothing to decide, its turn comes later;
+    OUTAGE_WINDOW: its groups would be out for a while, and nobody has announced that;
+    PERSON: nobody but a person can make the new secret.
     """
 
     VERIFICATION = "verification"
@@ -44,6 +46,8 @@ class HeldCause(StrEnum):
     UNREAD = "unread"
     CHANGED = "changed"
     LIMIT = "limit"
+    OUTAGE_WINDOW = "outage-window"
+    PERSON = "person"
 
 
 class Action(StrEnum):
@@ -81,7 +85,7 @@ class PlanItem:
     fill where slots exist, and `replaces` the handle of the idle secret that lives there already, if any. `waves` lists group
     ids, the canary first. `held` is a sentence when a person must decide first; then nothing of the item is done.
     `expires_at` is that of the credential in use now. `cause` classes `held`. `revoke` are the handles to end at once, before
-    there is a successor.
+    there is a successor. `outage` says who cannot pull for how long, of a kind whose new secret ends the old one at once.
     """
 
     rotation: str
@@ -100,6 +104,7 @@ class PlanItem:
     advice: str = ""
     cause: HeldCause | None = None
     revoke: tuple[str, ...] = ()
+    outage: str = ""
 
     @property
     def marked(self) -> tuple[ArmId, ...]:
@@ -201,9 +206,9 @@ class Plan:
     """What a run would do.
 
     `healthy` counts the principals that need nothing. `orphans` are live secrets that a rotation of ours made and nobody owns,
-    because an answer or a process was lost: they are ended. `only` and `force` are what the plan was asked for with. `digest`
-    covers everything that the plan was made from but the time, so that a saved plan can be refused when the estate has
-    changed since.
+    because an answer or a process was lost: they are ended. `only`, `force` and `allow_outage` are what the plan was asked for
+    with. `digest` covers everything that the plan was made from but the time, so that a saved plan can be refused when the estate
+    has changed since.
     """
 
     made_at: datetime
@@ -214,6 +219,7 @@ class Plan:
     orphans: tuple[Handle, ...] = ()
     only: tuple[str, ...] = ()
     force: bool = False
+    allow_outage: bool = False
     situations: tuple[Situation, ...] = ()
 
     @property

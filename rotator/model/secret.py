@@ -27,7 +27,9 @@ class Secret:
     def fingerprint(self) -> str:
         """Return `sha256:` and the first 16 hex digits of the value's SHA-256: names a token in tags, logs and reports.
 
-        Only for tokens that a service drew at random: whoever reads a tag may try guesses against a fingerprint.
+        Only for tokens that a service drew at random. Whoever reads a tag may try guesses against a fingerprint, as fast as a
+        machine can hash: 2^178 of them for a GitHub token, but a password that a person thought up is found in an hour. A salt
+        would not help, because it would have to stand beside it; so other secrets are named by the instant they were brought.
         """
         return f"sha256:{hashlib.sha256(self._value.encode()).hexdigest()[:16]}"
 

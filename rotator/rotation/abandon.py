@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
-from rotator.model.credential import Handle
+from rotator.model.credential import Handle, is_brought
 from rotator.model.errors import Held
 from rotator.model.estate import STAGED_SUFFIX, TAG_HANDLE
 from rotator.model.rotation import Phase, Situation
@@ -39,6 +39,10 @@ def abandon(context: Context, situation: Situation) -> str:
         raise Held(f"{record.secret_name} gives {record.handle} out by now: roll back first")
     driver, ended = context.driver(record.principal), []
     for handle in _made(context, record, in_use):
+        if is_brought(handle.id):
+            told = f"gave {handle.id} up, which nobody used. {driver.traits.ended_by_hand}"
+            context.tell(record.rotation, record.principal, "hand-over", told)
+            continue
         looking(context, partial(driver.retire, handle))
         context.tell(record.rotation, record.principal, "abandon", f"ended {handle.id}, which nobody used")
         ended.append(handle.id)
@@ -60,6 +64,8 @@ def _made(context: Context, record: RotationRecord, in_use: str) -> Iterator[Han
 
 def made_unseen(context: Context, record: RotationRecord, in_use: str) -> Iterator[Handle]:
     """Yield secrets that a rotation made and never kept: those that carry its name, or fill the slot that it announced."""
+    if is_brought(record.handle):
+        return
     for one in context.driver(record.principal).inspect(record.principal):
         if one.handle.id in {record.handle, record.replaces, in_use, *record.old}:
             continue

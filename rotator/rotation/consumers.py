@@ -12,6 +12,7 @@ from rotator.rotation.rules import Rules
 
 # Azure refuses a resource with more (learn.microsoft.com/azure/azure-resource-manager/management/tag-resources).
 _MOST_TAGS = 50
+HAS_IT = "has the new credential already"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +58,7 @@ def consumer_of(group: ContainerGroup, target: Target, estate: Estate, traits: T
         )
 
     if moved(group, registries, target.mark):
-        return decided(Action.LEAVE, "has the new credential already")
+        return decided(Action.LEAVE, HAS_IT)
     obstacle = _obstacle(group, bindings, target)
     if obstacle:
         return decided(Action.HOLD, obstacle)

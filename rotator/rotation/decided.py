@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from rotator.model.credential import Principal
+from rotator.model.credential import Credential, Principal
 from rotator.model.errors import Held
 from rotator.model.rotation import Plan, PlanItem, Result, RotationOutcome, Situation, Verb
-from rotator.rotation import abandon, revoke, rollback
+from rotator.model.secret import Secret
+from rotator.rotation import abandon, imports, revoke, rollback
 from rotator.rotation.context import Context
 from rotator.rotation.naming import marker_of
 from rotator.rotation.revocation import Revocation
@@ -99,6 +100,27 @@ def revoked(
         return (*resumed, *work.noted(_done(context, name, revocation.principal, detail))), plan
     ended = tuple(finish_off(context, one) for one in plan.retirements if one.revoked and one.rotation == noted.rotation)
     return (*resumed, *work.noted(*ended), *work.rest(plan, noted.rotation)), plan
+
+
+def brought(
+    work: Work, principal: Principal, credential: Credential, secret: Secret, *, stage_only: bool
+) -> tuple[tuple[RotationOutcome, ...], Plan]:
+    """Keep a secret that a person brought and that was tried, and carry its rotation on; returns the outcomes and the plan.
+
+    Once it is staged, every later run finds it. Raises Held, and keeps nothing, when another rotation stands in the way.
+    """
+    resumed = work.journal.carried_on()
+    plan = work.replan()
+    item = imports.item_for(plan, principal)
+    record = imports.kept(work.context, item, credential, secret)
+    if record is None:
+        detail = f"this secret is the one that {item.secret_name} holds already"
+        return (*resumed, *work.noted(_done(work.context, item.rotation, principal, detail))), plan
+    if stage_only:
+        detail = f"{record.staged_name} holds {record.handle}; the next run goes on with it"
+        return (*resumed, *work.noted(_done(work.context, record.rotation, principal, detail))), plan
+    plan = work.replan()
+    return (*resumed, *work.rest(plan, record.rotation)), plan
 
 
 def _given_up(context: Context, plan: Plan, before: Situation) -> tuple[RotationOutcome, ...]:

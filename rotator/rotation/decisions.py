@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from rotator.model.credential import Credential, Overlap, Principal, PrincipalKind, Traits
+from rotator.model.credential import Credential, Overlap, Principal, PrincipalKind, Traits, is_brought
 from rotator.model.estate import TAG_HANDLE, Estate
 from rotator.model.rotation import Choice, LiveSecret, Phase, PlanItem, Situation, Verb
 from rotator.rotation.consumers import Target, bound_to, moved
@@ -213,13 +213,15 @@ def _no_way_back(case: _Case) -> str:
         return "the old secret was revoked"
     if case.traits.overlap is Overlap.LEASES:
         return "a lease ends by itself and cannot be had again; every group may store the newest one"
+    if case.traits.overlap is Overlap.SINGLE:
+        return "its new secret ended the old one at once: there is nothing to go back to, and the next run goes on"
     if not case.used:
         return "nothing uses the new secret: abandon it instead"
     if not record.old:
         return "it replaced no secret"
     if not (sees_vault(estate) and sees_secrets_of(estate, case.principal)):
         return "not everything could be read"
-    if not case.live & set(record.old):
+    if not case.live & set(record.old) and not any(is_brought(one) for one in record.old):
         return f"the old secret, {_one_of(record.old)}, has ended: expired, deleted or replaced in its slot"
     return ""
 
@@ -248,6 +250,8 @@ def _still_needed(case: _Case) -> str:
         return "groups wait for the successor of a revoked secret: resume it"
     if not (sees_vault(case.estate) and sees_consumers(case.estate) and sees_secrets_of(case.estate, case.principal)):
         return "not everything could be read"
+    if case.traits.overlap is Overlap.SINGLE and not case.live & set(case.record.old):
+        return "the old secret has ended, and its groups wait for the new one: resume it"
     if case.on_new:
         number = len(case.on_new)
         return f"{_names(case.on_new)} {'stores' if number == 1 else 'store'} the new secret: roll back first"

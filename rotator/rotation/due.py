@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from rotator.model.credential import Credential, Handle, Overlap, Principal, Traits
+from rotator.model.credential import Credential, Handle, Origin, Principal, Traits
 from rotator.model.estate import TAG_HANDLE, TAG_ISSUED, PrincipalRecord, StoredSecret
 from rotator.model.rotation import Reason
 from rotator.rotation.record import read_instant
@@ -27,9 +27,9 @@ def current_credential(
     The vault's tag is believed when the service still lists the handle. Without it, a single live secret must be the one;
     with two, only the operator's `rotation.slots` can tell, because no log names the slot that was used.
     """
-    if traits.overlap is Overlap.LEASES:
-        lease = _lease(principal, stored)
-        return Current(credential=lease, candidates=(), in_vault=lease is not None)
+    if not traits.listed:
+        held = _refined(_held(principal, stored), record)
+        return Current(credential=held, candidates=(), in_vault=held is not None)
     listed = record.credentials or () if record else ()
     named = stored.tags.get(TAG_HANDLE, "") if stored else ""
     for credential in listed:
@@ -59,7 +59,7 @@ def _issued(stored: StoredSecret) -> datetime | None:
         return stored.created_at
 
 
-def _lease(principal: Principal, stored: StoredSecret | None) -> Credential | None:
+def _held(principal: Principal, stored: StoredSecret | None) -> Credential | None:
     if stored is None or TAG_HANDLE not in stored.tags:
         return None
     return Credential(
@@ -68,6 +68,13 @@ def _lease(principal: Principal, stored: StoredSecret | None) -> Credential | No
         issued_at=_issued(stored),
         expires_at=stored.expires_at,
     )
+
+
+def _refined(held: Credential | None, record: PrincipalRecord | None) -> Credential | None:
+    """Add what the service says of the very secret that the vault holds: its end may have been moved since it was stored."""
+    listed = record.credentials or () if record and held else ()
+    told = next((one for one in listed if held and one.handle.id == held.handle.id), None)
+    return held if held is None or told is None else replace(held, expires_at=told.expires_at or held.expires_at)
 
 
 def reasons_of(current: Current, traits: Traits, rules: Rules, principal: Principal, now: datetime) -> tuple[Reason, ...]:
@@ -82,7 +89,9 @@ def reasons_of(current: Current, traits: Traits, rules: Rules, principal: Princi
             found.append(Reason.EXPIRING)
         if credential.issued_at is not None and now - credential.issued_at >= rules.max_age_of(principal.kind):
             found.append(Reason.TOO_OLD)
-        if credential.expires_at is None and traits.ends and traits.lease_ttl is None and rules.rotate_without_expiry:
+        # Where a person makes the secret, another one would have no end either; its age makes it due.
+        ours = traits.ends and traits.lease_ttl is None and traits.origin is Origin.SERVICE
+        if credential.expires_at is None and ours and rules.rotate_without_expiry:
             found.append(Reason.NO_EXPIRY)
     if not current.in_vault:
         found.append(Reason.NOT_IN_VAULT)

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from rotator.model.arm import ArmId
-from rotator.model.credential import Credential, Handle, Overlap, RetireMode
+from rotator.model.credential import Credential, Handle, Overlap, Principal, RetireMode, is_brought
 from rotator.model.errors import Held, NotFound
 from rotator.model.estate import STAGED_SUFFIX, TAG_HANDLE
 from rotator.model.rotation import Phase, PlanItem, Retirement
@@ -12,6 +13,7 @@ from rotator.model.usage import Drain, Usage
 from rotator.rotation.context import Context, Where, looking, switch_off
 from rotator.rotation.drain import Decision, decide, limit_of, usage_of, window_of
 from rotator.rotation.naming import handle_of
+from rotator.rotation.outages import parked
 from rotator.rotation.record import RotationRecord, read_record
 from rotator.rotation.tenure import guard
 
@@ -26,10 +28,14 @@ DRAINED = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """What came of an attempt to end old secrets: whether they ended, and a sentence that says what the log says of them."""
+    """What came of an attempt to end old secrets: whether they ended, and a sentence that says what the log says of them.
+
+    `closed`: they live, but nothing is left to do here, because only a person can end them.
+    """
 
     ended: bool
     detail: str
+    closed: bool = False
 
 
 def begin_soak(context: Context, item: PlanItem, record: RotationRecord, left: Sequence[ArmId]) -> RotationRecord:
@@ -43,29 +49,39 @@ def begin_soak(context: Context, item: PlanItem, record: RotationRecord, left: S
     where = Where(handle=record.handle, secret=record.staged_name, version=record.version)
     driver = context.driver(item.principal)
     ends_alone = driver.traits.retire is RetireMode.BY_ITSELF
-    over = {one.handle.id for one in driver.inspect(item.principal) if one.expired(now)}
+    unlisted = is_brought(record.handle) or not driver.traits.listed
+    over = set() if unlisted else {one.handle.id for one in driver.inspect(item.principal) if one.expired(now)}
     # One that is not listed stays on the list of what to end: the registry's answer may be late, and ending it twice is no harm.
     # What was revoked has been ended before; the registry's list may not know yet.
     over |= {record.handle, *item.revoke}
+    soak = context.rules.soak
+    if driver.traits.overlap is Overlap.SINGLE:
+        # The new secret has ended the old one, so that nothing soaks; groups that do not run are moved when they do.
+        over |= set(item.old)
+        left, soak = (*left, *(one.group for one in parked(item.consumers))), timedelta(0)
     old = () if ends_alone else tuple(handle for handle in item.old if handle not in over)
     if not old and not (left and driver.traits.overlap is not Overlap.LEASES):
         closed = replace(record, phase=Phase.DONE, cutover_at=now, old=(), revoke=())
         saved = context.save(closed, enabled=False)
         context.tell(item.rotation, item.principal, "soak", "nothing is left to end", where=where)
         return saved
-    soaking = replace(record, phase=Phase.SOAKING, old=old, cutover_at=now, soak_until=now + context.rules.soak, revoke=())
+    soaking = replace(record, phase=Phase.SOAKING, old=old, cutover_at=now, soak_until=now + soak, revoke=())
     context.save(soaking, enabled=False)
-    until = f"the old secret lives until {soaking.soak_until:%Y-%m-%d %H:%M} UTC"
+    until = (
+        f"the old secret lives until {soaking.soak_until:%Y-%m-%d %H:%M} UTC" if old else "groups are left that have to follow"
+    )
     context.tell(item.rotation, item.principal, "soak", until, where=where)
     return soaking
 
 
 def hold(context: Context, record: RotationRecord, why: str) -> RotationRecord:
-    """Record that a person must decide. Both secrets stay alive. Raises Held when another installation works on it by now."""
+    """Record that a person must decide. No secret is ended by that. Raises Held when another installation works on it by now."""
     guard(context, record)
     held = context.save(replace(record, phase=Phase.HELD, held=why, held_at=context.clock.now()))
     where = Where(handle=held.handle, secret=held.staged_name, version=held.version)
-    context.tell(held.rotation, held.principal, "hold", f"both secrets stay alive: {why}", where=where)
+    single = context.driver(held.principal).traits.overlap is Overlap.SINGLE
+    stands = "the old secret has ended, so the next run goes on" if single else "both secrets stay alive"
+    context.tell(held.rotation, held.principal, "hold", f"{stands}: {why}", where=where)
     return held
 
 
@@ -87,9 +103,14 @@ def retire(context: Context, retirement: Retirement) -> Ending:
         # Ending one password of a token means sending the list of those that stay; a list from before the new one was made would
         # end the new one too.
         raise Held(f"{retirement.principal.id}: the registry does not list {retirement.handle}, which its groups use")
+    if _by_person(context, retirement.principal, retirement.old):
+        return _handed_over(context, retirement)
     ending = _drained(context, retirement, listed)
     for text in retirement.old if ending.ended else ():
         if text == retirement.handle:
+            continue
+        if is_brought(text):
+            _hand_over(context, retirement, text)
             continue
         handle = handle_of(retirement.principal, text)
         looking(context, lambda one=handle: driver.retire(one))  # type: ignore[misc]  # a default argument binds it now
@@ -98,6 +119,26 @@ def retire(context: Context, retirement: Retirement) -> Ending:
             retirement.rotation, retirement.principal, "retire", ended, where=Where(handle=text, secret=retirement.secret_name)
         )
     return ending
+
+
+def _by_person(context: Context, principal: Principal, old: Sequence[str]) -> bool:
+    """Whether none of the old secrets can be ended by us: then there is nothing to ask a log about either."""
+    ends = context.driver(principal).traits.retire is not RetireMode.BY_PERSON
+    return bool(old) and not any(ends and not is_brought(one) for one in old)
+
+
+def _handed_over(context: Context, retirement: Retirement) -> Ending:
+    """Tell a person, once and in the evidence, what is to be ended; nobody is reminded of it."""
+    for text in retirement.old:
+        _hand_over(context, retirement, text)
+    advice = context.driver(retirement.principal).traits.ended_by_hand
+    return Ending(ended=False, detail=f"{' '.join(retirement.old)} is out of use, and a person's to end. {advice}", closed=True)
+
+
+def _hand_over(context: Context, retirement: Retirement, text: str) -> None:
+    told = f"{text} is out of use. {context.driver(retirement.principal).traits.ended_by_hand}"
+    where = Where(handle=text, secret=retirement.secret_name)
+    context.tell(retirement.rotation, retirement.principal, "hand-over", told, where=where)
 
 
 def look_at_use(context: Context, retirement: Retirement) -> Usage:
@@ -136,8 +177,12 @@ def _drained(context: Context, retirement: Retirement, listed: Sequence[Credenti
 
 
 def _listed(context: Context, retirement: Retirement) -> Sequence[Credential]:
+    driver = context.driver(retirement.principal)
+    if is_brought(retirement.handle) or not driver.traits.listed:
+        # No list tells it, so that none can be found out of date either.
+        return (Credential(handle=Handle(principal=retirement.principal, id=retirement.handle), username=""),)
     try:
-        return context.driver(retirement.principal).inspect(retirement.principal)
+        return driver.inspect(retirement.principal)
     except NotFound:
         # Nobody is there any more, so that nothing can be ended wrongly.
         return (Credential(handle=Handle(principal=retirement.principal, id=retirement.handle), username=""),)

@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from rotator.model.credential import Credential, Overlap
+from rotator.model.credential import Credential, Origin, Overlap, is_brought
 from rotator.model.errors import Held, NotFound, Rejected, VerificationFailed
 from rotator.model.estate import STAGED_SUFFIX, TAG_HANDLE, StoredSecret
 from rotator.model.image import ImageReference
 from rotator.model.rotation import Phase, PlanItem
 from rotator.model.secret import Secret
 from rotator.rotation.context import Context, Where, looking
-from rotator.rotation.naming import marker_of, stranger_in
+from rotator.rotation.lastlook import last_look
+from rotator.rotation.naming import by_hand, marker_of, stranger_in
 from rotator.rotation.record import RotationRecord, read_promoted, read_record
 from rotator.rotation.tenure import confirm, take_over, wait_for_turn
 from rotator.rotation.verify import credential_of, value_of
@@ -42,12 +43,15 @@ def _issue(context: Context, item: PlanItem) -> RotationRecord:
     found = read_record(staged) if staged else None
     if wait_for_turn(context, item, found):
         return _issue(context, item)
-    live = driver.inspect(item.principal)
+    brought = found is not None and found.rotation == item.rotation and is_brought(found.handle)
+    live = driver.inspect(item.principal) if driver.traits.listed and not brought else ()
     for record in (_promoted(item, current), found):
         if record is not None and record.rotation == item.rotation and _usable(context, item, record, live):
             agree = found is not None and (found.rotation, found.handle) == (record.rotation, record.handle)
             return take_over(context, found) if agree and found is not None else _kept_again(context, record)
     _refuse_other_work(item, found, current, live)
+    if driver.traits.origin is Origin.PERSON:
+        raise Held(f"{item.principal.id}: a person has to make its new secret", advice=by_hand(driver.traits, item.principal))
     fresh = RotationRecord(
         rotation=item.rotation,
         principal=item.principal,
@@ -60,11 +64,14 @@ def _issue(context: Context, item: PlanItem) -> RotationRecord:
     )
     if driver.traits.overlap is Overlap.TWO_SLOTS:
         fresh = replace(fresh, replaces=_checked_slot(context, item, live, found, current))
+    if driver.traits.overlap is Overlap.SINGLE:
+        fresh = replace(fresh, replaces=last_look(context, item, live, found))
     leases = driver.traits.overlap is Overlap.LEASES
     if not leases:
         announce(context, fresh)
         confirm(context, fresh, current, looked_at)
-    _end_lost(context, item, live, current)
+    if driver.traits.overlap is not Overlap.SINGLE:
+        _end_lost(context, item, live, current)
     # Whoever stood still for longer may have been taken for dead, and the slot be in use with another's password.
     before = context.signatures.get(item.rotation, looked_at) + context.rules.writer_timeout / 2
     credential, secret = driver.issue(item.principal, item.rotation, item.ttl, item.slot, before=before)
@@ -176,12 +183,13 @@ def _usable(context: Context, item: PlanItem, found: RotationRecord, live: Seque
     """
     if found.phase is Phase.INTENT or not found.handle:
         return False
-    leases = context.driver(item.principal).traits.overlap is Overlap.LEASES
+    traits = context.driver(item.principal).traits
+    leases = traits.overlap is Overlap.LEASES
     # A lease that was made hours ago for a rotation that then got stuck would run out before the next run.
     margin = context.rules.renew_before_of(item.principal.kind) if leases else timedelta(0)
     if found.expires_at is not None and found.expires_at - margin <= context.clock.now():
         return False
-    if leases or any(one.handle.id == found.handle for one in live):
+    if not traits.listed or is_brought(found.handle) or any(one.handle.id == found.handle for one in live):
         return True
     return found.phase not in {Phase.STAGED, Phase.VERIFIED} and _still_pulls(context, item, found)
 

@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 
-from rotator.model.credential import Handle, Principal
+from rotator.model.credential import Handle, Principal, Traits
 from rotator.model.estate import STAGED_SUFFIX, TAG_PRINCIPAL, StoredSecret
 from rotator.rotation.rules import Rules
 
@@ -60,6 +60,11 @@ def stranger_in(principal: Principal, name: str, stored: Mapping[str, StoredSecr
         if found is not None and owner != principal.id and (owner or not ours):
             return found.name
     return ""
+
+
+def by_hand(traits: Traits, principal: Principal) -> str:
+    """Tell a person how to bring a new secret."""
+    return f"{traits.made_by_hand} Then bring it: rotator import '{principal.id}'"
 
 
 def handle_of(principal: Principal, text: str) -> Handle:

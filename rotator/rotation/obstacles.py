@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from rotator.model.credential import Overlap, Principal, PrincipalKind, Traits
+from rotator.model.credential import Principal, PrincipalKind, Traits
 from rotator.model.estate import STAGED_SUFFIX, TAG_PRINCIPAL, Estate, StoredSecret
 from rotator.model.group import VaultReference
 from rotator.model.rotation import HeldCause
@@ -32,7 +32,7 @@ def obstacle(
             f"If it is meant to be, tag it {TAG_PRINCIPAL}={principal.id}; otherwise choose a name: rotation.secret_names",
             HeldCause.VAULT,
         )
-    if traits.overlap is Overlap.LEASES:
+    if not traits.listed:
         return "", "", None
     if principal.kind is PrincipalKind.ACR_ADMIN and principal.registry not in rules.admin_users:
         return (

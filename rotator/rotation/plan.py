@@ -28,18 +28,21 @@ def make_plan(
     vault: str = "",
     only: Sequence[str] = (),
     force: bool = False,
+    allow_outage: bool = False,
 ) -> Plan:
     """Decide what is due, what is held and why, and in which order groups move.
 
     `vault` is the vault's URL, by which references of groups are told from references to other vaults. `only` limits the plan to
-    principals whose id matches one of the globs; `force` makes those due whatever their age and takes held ones up again. Raises
-    nothing: what cannot be decided is an item with `held`. Without the whole vault nothing is due, because what a missing secret
-    means cannot be told.
+    principals whose id matches one of the globs; `force` makes those due whatever their age and takes held ones up again;
+    `allow_outage` lets those begin whose new secret ends the old one at once. Raises nothing: what cannot be decided is an
+    item with `held`. Without the whole vault nothing is due, because what a missing secret means cannot be told.
     """
     records, wanted = records_of(estate), _matcher(only)
     unfinished = {one.principal for one in records.values() if one.phase in OPEN}
     names = {stored.name.lower(): stored for stored in estate.secrets}
-    planner = Planner(estate=estate, traits=traits, rules=rules, now=now, vault=vault, names=names, force=force)
+    planner = Planner(
+        estate=estate, traits=traits, rules=rules, now=now, vault=vault, names=names, force=force, allow_outage=allow_outage
+    )
     items, healthy = [], 0
     for principal in sorted(estate.consumers.keys() | unfinished, key=lambda one: one.id) if sees_vault(estate) else ():
         if principal.kind not in traits or not wanted(principal):
@@ -62,6 +65,7 @@ def make_plan(
         orphans=tuple(one for one in orphans_of(estate, records.values()) if wanted(one.principal)),
         only=tuple(only),
         force=force,
+        allow_outage=allow_outage,
         situations=tuple(one for one in situations_of(estate, records, planner, items) if wanted(one.principal)),
     )
     return replace(plan, digest=digest_of(plan))

@@ -4,14 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from rotator.model.credential import Overlap, Principal, PrincipalKind, Traits
+from rotator.model.credential import Origin, Overlap, Principal, PrincipalKind, Traits, is_brought
 from rotator.model.errors import Held
 from rotator.model.estate import TAG_HANDLE, TAG_ROTATION, Estate, PrincipalRecord, StoredSecret
 from rotator.model.rotation import Action, HeldCause, Phase, PlanItem, Reason
 from rotator.rotation.consumers import Target, consumer_of
 from rotator.rotation.due import current_credential, due_at, reasons_of
-from rotator.rotation.naming import mark_of, marker_of, name_of, rotation_of
+from rotator.rotation.naming import by_hand, mark_of, marker_of, name_of, rotation_of
 from rotator.rotation.obstacles import obstacle
+from rotator.rotation.outages import Outages
 from rotator.rotation.record import RotationRecord, read_promoted
 from rotator.rotation.retirements import any_live, waiting_for
 from rotator.rotation.rules import Rules
@@ -35,6 +36,7 @@ class Planner:
     vault: str
     names: Mapping[str, StoredSecret]
     force: bool
+    allow_outage: bool = False
 
     def item(self, principal: Principal, record: RotationRecord | None) -> PlanItem | None:
         """Return the principal's item, or None when it needs nothing."""
@@ -62,9 +64,21 @@ class _One:
         self._principal = self._known.principal if self._known else principal
         self._stored: StoredSecret | None = plan.estate.secrets_of.get(principal.id)
         self._record = record or self._forgotten()
+        in_use = self._stored.tags.get(TAG_HANDLE, "") if self._stored else ""
+        if is_brought(in_use) or (self._record is not None and self._record.phase in OPEN and is_brought(self._record.handle)):
+            # Whatever the service lists, it cannot tell which of them a person brought.
+            self._traits = replace(self._traits, listed=False)
         self._current = current_credential(self._principal, self._known, self._stored, self._traits, self._rules, self._now)
 
     def item(self) -> PlanItem | None:
+        item = self._needed()
+        if item is None or self._traits.overlap is not Overlap.SINGLE:
+            return item
+        plan = self._plan
+        outages = Outages(traits=self._traits, rules=plan.rules, now=plan.now, allowed=plan.allow_outage)
+        return outages.decide(item, self._record, self._known)
+
+    def _needed(self) -> PlanItem | None:
         record = self._record
         if record is not None and record.phase in OPEN:
             return self._carried_on(record)
@@ -78,7 +92,7 @@ class _One:
         if left_alone:
             # Whoever asks for it is told why not; every night's plan need not say again what the audit says.
             return self._anew(reasons) if self._plan.force else None
-        if not reasons or not sees_secrets_of(self._estate, self._principal):
+        if not reasons or (self._traits.listed and not sees_secrets_of(self._estate, self._principal)):
             return None
         if reasons == (Reason.OUT_OF_STEP,) and self._stored is not None:
             return self._worth_while(self._in_step(self._stored))
@@ -98,8 +112,8 @@ class _One:
             # Its groups have no working secret: nothing is gained by trying it on one of them first.
             item = replace(item, waves=tuple(filter(None, (tuple(group for wave in item.waves for group in wave),))))
         # A lease does not wait for a person: the others' run out within hours. So it goes on, behind the group that failed. Nor
-        # does what follows a revocation.
-        waits = self._traits.overlap is not Overlap.LEASES and not record.revoke
+        # does what follows a revocation, or the making of a secret that has ended the old one: all its groups are out.
+        waits = self._traits.overlap not in {Overlap.LEASES, Overlap.SINGLE} and not record.revoke
         if record.phase is Phase.HELD and waits and not self._plan.force and not item.held:
             promoted = self._stored is not None and self._stored.tags.get(TAG_HANDLE) == record.handle
             return replace(
@@ -113,6 +127,8 @@ class _One:
     def _beside_old(self, record: RotationRecord, reasons: tuple[Reason, ...]) -> PlanItem | None:
         """Decide while an old secret still lives for groups that could not be moved: a third needs a place of its own."""
         due = bool(_BY_TIME & set(reasons))
+        # A person who asks has a secret in hand, for which no place need be free.
+        due = due or (self._plan.force and self._traits.origin is Origin.PERSON)
         if due and self._traits.overlap is Overlap.MANY:
             # The next rotation takes the old secrets over, and ends them all when nobody stores one any more.
             item = self._anew(reasons)
@@ -218,7 +234,7 @@ class _One:
         stuck = [one for one in item.consumers if one.action is Action.HOLD]
         reads_vault = any(one.action is Action.LEAVE and not one.inline for one in item.consumers)
         if item.waves or item.held or reads_vault:
-            return item
+            return self._by_hand(item)
         if not stuck:
             return None
         return replace(
@@ -227,6 +243,13 @@ class _One:
             cause=HeldCause.GROUPS,
             advice=f"Put what is missing into the vault: {', '.join(stuck[0].missing)}" if stuck[0].missing else stuck[0].why,
         )
+
+    def _by_hand(self, item: PlanItem) -> PlanItem:
+        """Hold what needs a new secret that nobody but a person can make."""
+        if self._traits.origin is not Origin.PERSON or item.held:
+            return item
+        held = "a person has to make its new secret"
+        return replace(item, held=held, cause=HeldCause.PERSON, advice=by_hand(self._traits, item.principal))
 
 
 def _to_do(item: PlanItem) -> bool:

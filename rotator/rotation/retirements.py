@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
 from rotator.model.arm import ArmId
-from rotator.model.credential import Handle, Principal
+from rotator.model.credential import Handle, Principal, is_brought
 from rotator.model.estate import TAG_HANDLE, TAG_ROTATION, Estate, PrincipalRecord
 from rotator.model.group import GROUP_TAG_PREFIX
 from rotator.model.rotation import Phase, Retirement
@@ -60,6 +60,8 @@ def _pulls(estate: Estate, target: Target, since: datetime) -> Iterator[Pull]:
 def any_live(handles: Iterable[str], known: PrincipalRecord | None, now: datetime) -> bool:
     """Whether one of the handles may still be accepted; True when that could not be read."""
     wanted = set(handles)
+    if any(is_brought(one) for one in wanted):
+        return True
     if known is None or known.credentials is None:
         return bool(wanted)
     return any(one.handle.id in wanted and not one.expired(now) for one in known.credentials)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from rotator.model.arm import ArmId
-from rotator.model.credential import Credential, Overlap, Principal, Traits
+from rotator.model.credential import Credential, Overlap, Principal, RetireMode, Traits
 from rotator.model.errors import Held
 from rotator.model.estate import TAG_HANDLE, TAG_ROTATION, Estate
 from rotator.model.group import GROUP_TAG_PREFIX, ContainerGroup
@@ -106,6 +106,11 @@ def revocation_of(
 
 
 def _refuse(estate: Estate, principal: Principal, traits: Traits) -> None:
+    if traits.retire is RetireMode.BY_PERSON:
+        raise Held(
+            f"{principal.id}: nobody but a person can end its secrets",
+            advice=f"{traits.ended_by_hand} {traits.made_by_hand} Then: rotator import '{principal.id}'.",
+        )
     if traits.overlap is Overlap.LEASES:
         raise Held(
             f"{principal.id}: nobody can end a lease before its time; it ends by itself {_hours(traits)} after it was given out",

@@ -72,10 +72,11 @@ def end(context: Context, principal: Principal, rotation: str, handles: Sequence
     Of a token's passwords the last one waits until the other slot is filled: ending it means sending the list of those that
     stay, and nobody says what an empty list does.
     """
-    two_slots = context.driver(principal).traits.overlap is Overlap.TWO_SLOTS
+    # A lone secret is ended by the making of its successor, which is made from it.
+    last_waits = context.driver(principal).traits.overlap in {Overlap.TWO_SLOTS, Overlap.SINGLE}
     ended = []
     for text in handles:
-        if two_slots and not set(_listed(context, principal)) - {text}:
+        if last_waits and not set(_listed(context, principal)) - {text}:
             continue
         _end_one(context, principal, rotation, text)
         ended.append(text)

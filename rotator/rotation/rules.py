@@ -36,6 +36,7 @@ class Rules:
     secret_names: Mapping[str, str] = field(default_factory=dict)
     slots: Mapping[str, str] = field(default_factory=dict)
     admin_users: tuple[str, ...] = ()
+    outage_windows: Mapping[str, str] = field(default_factory=dict)
 
     def ttl_of(self, kind: PrincipalKind) -> timedelta:
         """How long a new secret of this kind is asked to live."""

@@ -15,6 +15,7 @@ from typing import TypeVar
 from pydantic import TypeAdapter
 
 from rotator.model.arm import ArmId
+from rotator.model.credential import Overlap
 from rotator.model.errors import CutoverFailed, Held, RotatorError, VerificationFailed
 from rotator.model.rotation import Action, PlanItem, Result, Retirement, RotationOutcome
 from rotator.ports import Json, Steps
@@ -50,8 +51,10 @@ def carry_out(steps: Steps, context: Context, item: PlanItem) -> RotationOutcome
             _step(steps, "revoke the rest", _TEXTS, lambda: revoke.end_all(context, item.principal, item.rotation, item.revoke))
         missing = _verified(steps, context, item, record)
         record = _step(steps, "promote", _RECORD, lambda: verify.promote(context, item, record))
-        if item.revoke:
-            _step(steps, "forget", _TEXTS, lambda: revoke.forget(context, item.secret_name, item.revoke))
+        # What has ended must not be deployed from the vault by anybody.
+        ended = (*item.revoke, *(item.old if _ends_the_old(context, item) else ()))
+        if ended:
+            _step(steps, "forget", _TEXTS, lambda: revoke.forget(context, item.secret_name, ended))
         return _moved(steps, context, item, record, missing, outcome)
     except (VerificationFailed, Held) as error:
         context.tell(item.rotation, item.principal, "rotation", error=error)
@@ -73,6 +76,9 @@ def finish_off(context: Context, retirement: Retirement) -> RotationOutcome:
             revoke.end_old(context, retirement)
             return _ended(context, outcome, Result.SUCCESS, f"revoked {' '.join(retirement.revoked)}")
         ending = finish.retire(context, retirement)
+        if ending.closed:
+            finish.close(context, retirement)
+            return _ended(context, outcome, Result.SUCCESS, ending.detail)
         if not ending.ended:
             return _ended(context, outcome, Result.SOAKING, ending.detail)
         finish.close(context, retirement)
@@ -118,10 +124,16 @@ def _moved(
         return _ended(context, outcome, result, why, refused[0].code)
     if record.soak_until is None:
         return _ended(context, outcome, Result.SUCCESS, f"{_done(item, record)} is in use")
+    if _ends_the_old(context, item):
+        return _ended(context, outcome, Result.SOAKING, f"{_done(item, record)} is in use; groups that do not run have to follow")
     if item.revoke or record.known_as:
         until = f"{record.soak_until:%Y-%m-%d %H:%M} UTC"
         return _ended(context, outcome, Result.SOAKING, f"{_done(item, record)} is in use; what it replaced lives until {until}")
     return _ended(context, outcome, Result.SOAKING, f"the old secret lives until {record.soak_until:%Y-%m-%d %H:%M} UTC")
+
+
+def _ends_the_old(context: Context, item: PlanItem) -> bool:
+    return context.driver(item.principal).traits.overlap is Overlap.SINGLE
 
 
 def _done(item: PlanItem, record: RotationRecord) -> str:

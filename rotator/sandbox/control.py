@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from rotator.sandbox.app import Receive, Scope, Send, read_request, write_reply
+from rotator.sandbox.clouds.github.records import HOST as GHCR
 from rotator.sandbox.faults import FaultPlan
 from rotator.sandbox.operator import operator
 from rotator.sandbox.wire import Refused, Reply, Request, parse_instant, refuse, rfc3339_fine
@@ -108,6 +109,20 @@ def _operator(sandbox: "Sandbox", _request: Request) -> Reply:
     return Reply(200, {"proxy": sandbox.proxy_url, **operator(sandbox.world)})
 
 
+def _person(sandbox: "Sandbox", request: Request) -> Reply:
+    """Make a secret as a person does in a browser, and return it as the browser shows it: once."""
+    body, world = request.json(), sandbox.world
+    try:
+        server, username, days = str(body["server"]), str(body["username"]), body.get("days")
+        expires_at = None if days is None else world.now() + timedelta(days=float(days))
+        if server == GHCR:
+            scopes = tuple(str(one) for one in body.get("scopes", ["read:packages"]))
+            return Reply(200, {"secret": world.github.make(username, scopes=scopes, expires_at=expires_at).value})
+        return Reply(200, {"secret": world.registries.add_password(server, username, expires_at=expires_at).value})
+    except (KeyError, TypeError, ValueError) as error:
+        raise refuse(400, "InvalidPerson", f"Send server, username of a registry of another party, and days: {error}.") from None
+
+
 _TABLE: dict[tuple[str, str], _Answer] = {
     ("GET", "/health"): _health,
     ("GET", "/clock"): _clock,
@@ -121,6 +136,7 @@ _TABLE: dict[tuple[str, str], _Answer] = {
     ("POST", "/reset"): _reset,
     ("POST", "/login"): _login,
     ("POST", "/operator"): _operator,
+    ("POST", "/person/secret"): _person,
     ("GET", "/requests"): _requests,
     ("GET", "/summary"): _summary,
 }

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from rotator.sandbox.clouds.containergroups.records import Group
     from rotator.sandbox.world import World
 
-ENDABLE = frozenset({"acr-token-password", "acr-admin-password", "entra-app-secret", "docker-hub-token", "quay-robot-token"})
+ENDABLE = frozenset(
+    {
+        "acr-token-password", "acr-admin-password", "docker-hub-token", "entra-app-secret", "github-token",
+        "gitlab-access-token", "gitlab-deploy-token", "quay-robot-token", "third-party-password",
+    }
+)  # fmt: skip
 NEVER_EMPTY = frozenset({"acr-admin-password", "quay-robot-token"})
 """Kinds whose place is never empty, and tells its secret to whoever manages it: one that nobody uses is no orphan."""
 _PULLING = ENDABLE | {"ecr-lease"}

@@ -38,6 +38,7 @@ class _Outage:
     reason: str
     from_at: datetime
     to_at: datetime | None = None
+    announced: bool = False
 
     def document(self, now: datetime) -> Document:
         end = self.to_at or now
@@ -68,6 +69,7 @@ class Oracle:
         self._open: dict[str, _Outage] = {}
         self._leaks: dict[tuple[str, str], Document] = {}
         self._custody = Custody(world)
+        self._announced: frozenset[_Principal] = frozenset()
         world.clock.subscribe(self._tick)
         self.start()
 
@@ -80,6 +82,14 @@ class Oracle:
             self._custody.start(now)
             for group_id in self.world.groups.by_id:
                 self._judge(group_id, now, starting=True)
+
+    def announce(self, *principals: str) -> None:
+        """List outages of these principals' groups, from now on, as announced: their kind replaces a secret in its place.
+
+        Everything else stays an outage, and what an announced one may last is for the test to say.
+        """
+        with self.world.lock:
+            self._announced = frozenset(one.lower() for one in principals)
 
     def scan(self, text: str | bytes, source: str = "") -> list[Document]:
         """Look for every secret ever issued in a text; what is found is a leak. Values are never returned."""
@@ -98,13 +108,14 @@ class Oracle:
         with world.lock:
             world.clock.advance(0)
             now = world.now()
-            outages = [outage.document(now) for outage in self._outages]
+            outages = [outage.document(now) for outage in self._outages if not outage.announced]
             orphans, loose = self._unowned(now)
             watched = self._watched.values()
             return {
                 "now": rfc3339(now),
                 "outage_seconds": round(sum(outage["seconds"] for outage in outages), 3),
                 "outages": outages,
+                "announced": [outage.document(now) for outage in self._outages if outage.announced],
                 "broken_at_start": [
                     {"group": one.group, "reason": one.reason} for one in watched
                     if one.broken_at_start and one.repaired_at is None
@@ -190,6 +201,7 @@ class Oracle:
         current = self._open.get(known.group)
         if out and current is None:
             outage = _Outage(group=known.group, registry=known.host, reason=known.reason, from_at=at)
+            outage.announced = bool({one.lower() for one in known.principals} & self._announced)
             self._open[known.group] = outage
             self._outages.append(outage)
         elif not out and current is not None:

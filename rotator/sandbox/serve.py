@@ -21,6 +21,8 @@ from rotator.sandbox.clouds.arm import routes as arm
 from rotator.sandbox.clouds.aws import routes as aws
 from rotator.sandbox.clouds.containergroups import routes as containergroups
 from rotator.sandbox.clouds.entra import routes as entra
+from rotator.sandbox.clouds.github import routes as github
+from rotator.sandbox.clouds.gitlab import routes as gitlab
 from rotator.sandbox.clouds.graph import routes as graph
 from rotator.sandbox.clouds.keyvault import routes as keyvault
 from rotator.sandbox.clouds.loganalytics import routes as loganalytics
@@ -38,8 +40,8 @@ ROUTES: tuple[Route, ...] = (
     *arm.ROUTES,
     *roleroutes.ROUTES, *containergroups.ROUTES, *registries.ROUTES,
     *tokens.ROUTES, *keys.ROUTES, *pull.ROUTES, *plainpull.ROUTES, *network.ROUTES, *keyvault.ROUTES,
-    *graph.ROUTES, *loganalytics.ROUTES, *aws.ROUTES, *entra.ROUTES,
-    *dockerhub.ROUTES, *quay.ROUTES,
+    *graph.ROUTES, *loganalytics.ROUTES, *aws.ROUTES, *dockerhub.ROUTES, *github.ROUTES, *gitlab.ROUTES, *quay.ROUTES,
+    *entra.ROUTES,
 )  # fmt: skip
 
 _REGIONS = ("eu-west-1", "us-east-1")
@@ -52,7 +54,7 @@ HOSTS: tuple[str, ...] = (
     "*.vault.azure.net", "*.vault.azure.cn", "*.vault.usgovcloudapi.net",
     "*.azurecr.io", "*.azurecr.cn", "*.azurecr.us", "*.blob.core.windows.net", "mcr.microsoft.com",
     "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com", "docker.io", "auth.docker.io", "hub.docker.com",
-    "ghcr.io", "quay.io", "registry.gitlab.com", "gitlab.com", "registry.contoso.dev",
+    "ghcr.io", "api.github.com", "quay.io", "registry.gitlab.com", "gitlab.com", "registry.contoso.dev",
     *(f"*.dkr.ecr.{region}.amazonaws.com" for region in _REGIONS),
     *(f"api.ecr.{region}.amazonaws.com" for region in _REGIONS),
     *(f"ecr.{region}.amazonaws.com" for region in _REGIONS),
@@ -197,10 +199,14 @@ class Sandbox:
             "rotation": {"soak": "2h", **estate.rotation},
             "state": {"directory": str(self.options.directory / "state")},
         }
-        if estate.registries:
-            settings["registries"] = estate.registries
         if estate.aws_roles:
             settings["aws"] = {"endpoint_url": f"https://{self.address}", "roles": estate.aws_roles}
+        if estate.gitlab_owners:
+            site = {"host": "registry.gitlab.com", "api": "https://gitlab.com", "secret": "gitlab-api", **estate.gitlab_owners}
+            estate.registries["gitlab"] = [site]
+        if estate.registries:
+            settings["registries"] = estate.registries
+        settings["rotation"] |= {"outage_windows": estate.outage_windows} if estate.outage_windows else {}
         return settings
 
     def summary(self) -> Document:

@@ -41,6 +41,8 @@ from rotator.sandbox.clouds.aws.records import Aws
 from rotator.sandbox.clouds.containergroups.records import Groups
 from rotator.sandbox.clouds.dockerhub import DockerHub
 from rotator.sandbox.clouds.entra import Entra
+from rotator.sandbox.clouds.github.records import GitHub
+from rotator.sandbox.clouds.gitlab.records import GitLab
 from rotator.sandbox.clouds.graph.records import Directory
 from rotator.sandbox.clouds.keys import Keys
 from rotator.sandbox.clouds.keyvault.records import Vaults
@@ -54,8 +56,8 @@ from rotator.sandbox.wire import Limits, Operations, rfc3339
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _TABLES = (
-    "operations", "limits", "arm", "entra", "graph", "vaults", "registries", "hub", "quay", "aws", "keys", "logs", "networks",
-    "groups",
+    "operations", "limits", "arm", "entra", "graph", "vaults", "registries", "hub", "quay", "github", "aws", "gitlab", "keys",
+    "logs", "networks", "groups",
 )  # fmt: skip
 
 
@@ -147,7 +149,9 @@ class World:
         self.registries = Registries(self)
         self.hub = DockerHub(self)
         self.quay = Quay(self)
+        self.github = GitHub(self)
         self.aws = Aws(self)
+        self.gitlab = GitLab(self)
         self.keys = Keys(self)
         self.logs = Logs(self)
         self.networks = Networks(self)

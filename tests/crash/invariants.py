@@ -26,7 +26,7 @@ def violations(stage: Stage, kind: PrincipalKind, *, tries: int, rests: bool = T
     stage.scan()
     # What was made anew in a slot reaches the last replica only then; the password before it lives that long.
     stage.sandbox.world.clock.advance(REGENERATED.total_seconds())
-    report = stage.sandbox.oracle.report()
+    report = _announced(stage.sandbox.oracle.report(), kind)
     found = [f"{name}: {report[name]}" for name in _EMPTY if report[name]]
     found += _too_often(report, tries)
     found += _ended_badly(report, tries)
@@ -35,6 +35,15 @@ def violations(stage: Stage, kind: PrincipalKind, *, tries: int, rests: bool = T
     if rests:
         found += _unrest(stage.sandbox, report, kind)
     return found
+
+
+def _announced(report: Document, kind: PrincipalKind) -> Document:
+    """Leave out what is announced of a kind whose new secret ends the old one at once, as long as it ends with its night."""
+    if traits_of(kind).overlap is not Overlap.SINGLE:
+        return report
+    late = [one for one in report["announced"] if one["to"] is None or one["seconds"] > NIGHT.total_seconds()]
+    vault = [one for one in report["vault_outages"] if one["to"] is None or one["seconds"] > NIGHT.total_seconds()]
+    return {**report, "outages": [*report["outages"], *late], "vault_outages": vault, "ended": []}
 
 
 def _too_often(report: Document, tries: int) -> Iterator[str]:

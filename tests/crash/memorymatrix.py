@@ -26,7 +26,7 @@ from tests.memorycloud import PRINCIPALS, SECRETS, START, Crash, MemoryCloud
 from tests.memoryports import hold_in_vault
 from tests.nights import RULES, Machine, plant_due
 
-INVARIANTS = 12
+INVARIANTS = 13
 _SOON = timedelta(hours=1)
 # The lease that is due ends five hours after the beginning, and the owner starts the stopped group with it.
 _LEASE_NIGHT = timedelta(minutes=30)
@@ -141,6 +141,7 @@ class Played:
     journal: TickingJournal
     outcomes: list[str]
     died: int
+    out_after_a_run: list[str] = field(default_factory=list)
 
     @property
     def boundaries(self) -> list[str]:
@@ -196,6 +197,15 @@ def _night(played: Played, schedule: Play, machine: Machine) -> None:
             elif schedule.then is Then.CLOCK_BACK:
                 machine = replace(machine, skew=-timedelta(minutes=4))
             continue
+        # Work that is taken up from an older journal may cost a run, here as for every kind.
+        if schedule.then is not Then.OLDER and (
+            out := [
+                one.name
+                for one in played.cloud.groups.values()
+                if one.state is GroupState.RUNNING and played.cloud.cannot_pull(one)
+            ]
+        ):
+            played.out_after_a_run.append(f"{', '.join(out)} could not pull when a run was over")
         return
 
 
@@ -210,6 +220,7 @@ def violations(played: Played, rules: Rules = RULES) -> list[str]:
     found += [f"{name} was moved {count} times for one rotation" for name, count in moves.items() if count > tries]
     found += _ended_badly(played, rules)
     found += _unrest(cloud)
+    found += played.out_after_a_run
     texts = "".join((*played.journal.texts, *played.outcomes, repr(cloud.events), _tags(cloud)))
     found += [f"the value of {one.handle.id} was written down" for one in cloud.issued if one.value in texts]
     return found
@@ -219,7 +230,7 @@ def _ended_badly(played: Played, rules: Rules) -> Iterator[str]:
     cloud = played.cloud
     for one in cloud.issued:
         ended, used = cloud.ended_at.get(one.value), cloud.last_used.get(one.value)
-        if ended is None or used is None:
+        if ended is None or used is None or one.value in cloud.replaced:
             continue
         if ended - used < rules.soak - timedelta(minutes=5):
             yield f"{one.handle.id} was ended {ended - used} after its last use"

@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rotator.model.credential import PrincipalKind
+from rotator.model.credential import Origin, PrincipalKind
 from tests.crash.invariants import INVARIANTS, violations
-from tests.crash.stage import Journal, Stage, Turn
+from tests.crash.kinds import traits_of
+from tests.crash.stage import IMPORT, RUN, Journal, Stage, Turn
 from tests.crash.tally import Tally
 from tests.crash.traps import JOURNAL, SIDES, Boundary, Trap
 
@@ -47,11 +48,20 @@ class Schedule:
         return cls(kind=PrincipalKind(kind), strokes=tuple(strokes))
 
     def turns(self) -> tuple[Turn, ...]:
-        """Each night its deaths, then a process that lives."""
+        """Each night its deaths, then a process that lives.
+
+        Where a person brings the secret, the first night is theirs: what has died is carried on by an ordinary run, as far as the
+        vault tells of it, and then the person tries once more.
+        """
         turns: list[Turn] = []
+        by_person = traits_of(self.kind).origin is Origin.PERSON
         for night in range(NIGHTS):
-            turns += [Turn(night=night, dies=one.at, then=one.then) for one in self.strokes if one.at.night == night]
-            turns.append(Turn(night=night))
+            brings = by_person and night == 0
+            verb = IMPORT if brings else RUN
+            died = [one for one in self.strokes if one.at.night == night]
+            turns += [Turn(night=night, arguments=verb, dies=one.at, then=one.then, brings=brings) for one in died]
+            turns += [Turn(night=night)] if brings and died else []
+            turns.append(Turn(night=night, arguments=verb, brings=brings))
         return tuple(turns)
 
 
@@ -86,7 +96,7 @@ class Rehearsal:
 def rehearse(kind: PrincipalKind, folder: Path) -> Rehearsal:
     """Play the nights undisturbed, which must keep every promise, and return where they could have been cut."""
     with Stage.opened(folder, kind) as stage:
-        stage.play((Turn(night=night) for night in range(NIGHTS)), owner(stage))
+        stage.play(Schedule(kind=kind, strokes=()).turns(), owner(stage))
         found = violations(stage, kind, tries=1)
         assert found == [], "\n".join([*found, stage.story()])
         traps: Sequence[Trap] = [stage.traps[night] for night in range(NIGHTS)]

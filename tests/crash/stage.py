@@ -18,10 +18,10 @@ from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from rotator.model.credential import PrincipalKind
+from rotator.model.credential import Overlap, PrincipalKind
 from rotator.sandbox import FaultPlan, Sandbox, SandboxOptions
 from rotator.sandbox.wire import Document
-from tests.crash.kinds import estate_of
+from tests.crash.kinds import estate_of, traits_of
 from tests.crash.traps import JOURNAL, Boundary, Trap
 from tests.crash.victim import PRELOADED, Orders, live
 from tests.sandbox.owner import Owner
@@ -30,6 +30,7 @@ STARTED_AT = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 SOAK = timedelta(hours=2)  # the sandbox's settings
 NIGHT = SOAK + timedelta(minutes=10)
 RUN = ("rotate", "--yes", "--json", "--log-level", "debug", "--metrics-file", "metrics.prom")
+IMPORT = ("import", "*", "--from", "-", *RUN[1:5])
 _LONGEST = 120.0
 _BUG = 70
 STATE = "state"
@@ -48,13 +49,15 @@ class Journal(Enum):
 class Turn:
     """One process: what it runs, where it dies (None: it ends), and what happens to the journal after that.
 
-    `night` is the number of the night, in which the clock stands at its beginning; several turns may share one.
+    `night` is the number of the night, in which the clock stands at its beginning; several turns may share one. `brings`: a
+    person writes the new secret to its standard input.
     """
 
     night: int = 0
     arguments: tuple[str, ...] = RUN
     dies: Boundary | None = None
     then: Journal = Journal.KEPT
+    brings: bool = False
 
 
 @dataclass
@@ -71,6 +74,7 @@ class Stage:
     statuses: list[int] = field(default_factory=list)
     faults: Mapping[int, FaultPlan] = field(default_factory=dict)
     pause: timedelta = NIGHT
+    brought: str = ""
     _leaks: list[Document] = field(default_factory=list)
 
     @classmethod
@@ -80,6 +84,9 @@ class Stage:
         (folder / "tmp").mkdir(parents=True)
         options = SandboxOptions(directory=folder, estate=estate_of(kind), seed=seed, started_at=STARTED_AT)
         with Sandbox(options) as sandbox:
+            if traits_of(kind).overlap is Overlap.SINGLE:
+                groups = sandbox.world.groups
+                sandbox.oracle.announce(*{one for group in groups.by_id.values() for one in groups.principals(group)})
             yield cls(sandbox, folder)
 
     # --- playing ---
@@ -99,8 +106,8 @@ class Stage:
         """Run one process to its end, or to its death."""
         calm = self.faults.get(turn.night, FaultPlan())
         aim = turn.dies if turn.dies and turn.dies.name != JOURNAL else None
-        trap = Trap(calm.rules, calm.seed, events=self.sandbox.world.events, boundary=aim)
         orders = self._orders(turn)
+        trap = Trap(calm.rules, calm.seed, events=self.sandbox.world.events, boundary=aim)
         orders.seen.unlink(missing_ok=True)
         process: BaseProcess = _context().Process(target=live, args=(orders,))
         trap.begin = self.keep_copy
@@ -154,6 +161,20 @@ class Stage:
         """Copy the program's memory as it is when it begins to act: a backup that may be put back later."""
         if (self.folder / STATE).exists():
             shutil.copytree(self.folder / STATE, self.folder / "older", dirs_exist_ok=True)
+
+    def made_by_person(self) -> str:
+        """Return the new secret that a person has made where the service lets only a person make one; always the same."""
+        world = self.sandbox.world
+        if not self.brought:
+            with world.lock:
+                entry = next(one for one in world.ledger.entries() if one.principal.startswith("plain:"))
+                host, _, user = entry.principal.removeprefix("plain:").partition("/")
+                ends = world.now() + timedelta(days=90)
+                made = (
+                    world.github.make(user, expires_at=ends) if host == "ghcr.io" else world.registries.add_password(host, user)
+                )
+                self.brought = made.value
+        return self.brought
 
     def start_batch(self) -> None:
         """The owner starts the stopped group."""
@@ -224,6 +245,7 @@ class Stage:
             environment={**environment, **self.sandbox.environment, "TMPDIR": str(self.folder / "tmp")},
             commit=turn.dies.nth if turn.dies is not None and at_commit else 0,
             after=turn.dies is not None and turn.dies.when == "after",
+            stdin=self.made_by_person() if turn.brings else "",
         )
 
 

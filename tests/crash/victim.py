@@ -9,7 +9,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy import Connection, event
@@ -26,6 +26,7 @@ PRELOADED = (
     "boto3",
     "dbos",
     "rotator.cli.app",
+    "rotator.cli.importing",
     "rotator.cli.run",
     "rotator.cli.session",
     "rotator.cli.steps",
@@ -44,7 +45,8 @@ _TABLES = ("workflow_status", "operation_outputs")
 class Orders:
     """What to run, where, and at which of the journal's commits to die (0: none), before or after it.
 
-    `environment` is all that the process knows; `seen` is a file that gets a line for each commit.
+    `environment` is all that the process knows, `stdin` what a person writes to it; `seen` is a file that gets a line
+    for each commit.
     """
 
     folder: Path
@@ -52,6 +54,7 @@ class Orders:
     environment: Mapping[str, str]
     commit: int = 0
     after: bool = False
+    stdin: str = field(default="", repr=False)
 
     @property
     def output(self) -> Path:
@@ -71,8 +74,10 @@ def live(orders: Orders) -> None:
     with orders.output.open("ab") as output:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
-    with Path(os.devnull).open("rb") as nothing:
-        os.dup2(nothing.fileno(), 0)
+    reading, writing = os.pipe()  # nothing of it is ever in a file
+    os.write(writing, orders.stdin.encode())
+    os.close(writing)
+    os.dup2(reading, 0)
     sys.stdin = os.fdopen(0)
     sys.argv = ["rotator", *orders.arguments]
     _listen(orders)

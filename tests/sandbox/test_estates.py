@@ -52,19 +52,20 @@ def test_the_demo_is_broken_where_it_means_to_be_and_nowhere_else() -> None:
 
 def test_vault_secrets_say_what_they_are_for() -> None:
     world = world_of("demo")
-    principals, fields, managing = set(), set(), set[str]()
+    principals, fields = set(), set()
+    managing = {one.value for one in world.gitlab.tokens.values() if "api" in one.scopes}
     for secret in world.vaults.vault("kv-demo").secrets.values():
         tags = secret.current.tags
         if "rotator-principal" in tags:
             assert tags.keys() - {"rotator-rotation"} == {"rotator-principal", "rotator-handle", "rotator-issued"}
             principals.add(tags["rotator-principal"].partition(":")[0])
-        elif not tags:
+        elif not tags or secret.current.value in managing:
             managing.add(secret.current.value)
         else:
             assert tags["rotator-group"] in world.groups.by_id
             fields.add(tags["rotator-field"].rpartition("/")[2])
     assert principals == {"acr-token", "acr-admin", "entra-app", "ecr", "docker-hub", "docker-hub-org", "quay", "quay-pair"}
-    assert len(managing) == 3  # what the tokens of Docker Hub and Quay are managed with
+    assert len(managing) == 4  # what the tokens of Docker Hub (two accounts), GitLab and Quay are managed with
     assert fields == {"secureValue", "secret"}
 
 

@@ -73,6 +73,8 @@ class Estate:
     aws_roles: list[dict[str, str]] = field(default_factory=list)
     registries: Document = field(default_factory=dict)
     rotation: Document = field(default_factory=dict)
+    gitlab_owners: dict[str, list[str]] = field(default_factory=dict)
+    outage_windows: dict[str, str] = field(default_factory=dict)
 
 
 class Ground:
@@ -173,7 +175,15 @@ class Ground:
             aws_roles=self._aws_roles(rotator),
             registries=self.registries,
             rotation=self.rotation,
+            gitlab_owners=self._gitlab_owners(),
         )
+
+    def _gitlab_owners(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for owner in sorted(self.world.gitlab.owners - {"personal"}):
+            kind, _, which = owner.partition("/")
+            found.setdefault(kind, []).append(which)
+        return found
 
     def _apps(self) -> set[str]:
         return {application.app_id for application in self.world.graph.applications()}

@@ -22,6 +22,7 @@ class One:
         self.world = world
         # A group that reads its password from the vault has the user name in its own body: it cannot follow a pair of users.
         self.reads = kind != "quay-pair"
+        self.windows: dict[str, str] = {}
         self.build = build = Builder(world, f"one-{kind}")
         self.subscription = build.subscription("Contoso One")
         self.home = world.arm.add_resource_group(self.subscription, "rg-one", "westeurope")
@@ -47,7 +48,9 @@ class One:
         else:
             build.group(self.home, "reader", [container("reader", image)], credentials=[secret.entry()])
         build.group(self.home, "batch", [container("batch", image)], credentials=[secret.entry()], state="stopped")
-        return build.finish(self.home, (self.subscription,), self.workspace)
+        estate = build.finish(self.home, (self.subscription,), self.workspace)
+        estate.outage_windows = self.windows
+        return estate
 
     def _plant_reader(self, secret: Secret) -> None:
         build, image = self.build, f"{secret.server}/{REPOSITORY}:v1"
@@ -86,6 +89,7 @@ def _hub_org(one: One) -> Secret:
 
 
 def _quay(one: One) -> Secret:
+    one.windows["quay:*"] = "0 * * * * for 1h"
     return one.build.quay(("contoso+puller",), (REPOSITORY,), age=100)
 
 
@@ -102,6 +106,25 @@ def _admin(one: One) -> Secret:
     return one.build.admin(one.registry, vault=True, age=100)
 
 
+def _deploy_token(one: One) -> Secret:
+    one.build.gitlab_registry((REPOSITORY,))
+    return one.build.gitlab_token("gitlab-deploy-token", "projects/1701", age=80, expires=10)
+
+
+def _access_token(one: One) -> Secret:
+    one.build.gitlab_registry((REPOSITORY,))
+    one.windows["gitlab:*"] = "0 * * * * for 1h"
+    return one.build.gitlab_token("gitlab-access-token", "projects/1701", "aci-puller", age=80, expires=10)
+
+
+def _github(one: One) -> Secret:
+    return one.build.github("contoso-bot", (REPOSITORY,), age=80, expires=10)
+
+
+def _other(one: One) -> Secret:
+    return one.build.other("registry.contoso.dev", "ci", (REPOSITORY,), age=80, expires=10)
+
+
 CREDENTIALS: Mapping[str, Callable[[One], Secret]] = {
     "acr-token": _token,
     "entra-app": _app,
@@ -111,6 +134,10 @@ CREDENTIALS: Mapping[str, Callable[[One], Secret]] = {
     "acr-admin": _admin,
     "quay": _quay,
     "quay-pair": _quay_pair,
+    "gitlab": _access_token,
+    "gitlab-deploy-token": _deploy_token,
+    "ghcr": _github,
+    "other": _other,
 }
 """How each kind's credential is planted, held in the vault and due. A new kind of credential is a line here."""
 

@@ -1,6 +1,7 @@
 """Registries and the principals that log in to them, planted without HTTP."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 from typing import Literal
@@ -8,6 +9,9 @@ from typing import Literal
 from rotator.sandbox.clouds.arm.records import ResourceGroup
 from rotator.sandbox.clouds.arm.roles import ACR_PULL
 from rotator.sandbox.clouds.dockerhub import HubAccount
+from rotator.sandbox.clouds.github.records import HOST as GHCR
+from rotator.sandbox.clouds.github.records import fingerprint
+from rotator.sandbox.clouds.gitlab.records import HOST as GITLAB
 from rotator.sandbox.clouds.registries.documents import login_server
 from rotator.sandbox.clouds.registries.passwords import Format, Slot
 from rotator.sandbox.clouds.registries.records import PlainRegistry, Registry, ScopeMap, Token
@@ -144,6 +148,42 @@ class Principals(Ground):
             )
         return Secret(server=server, username="AWS", password=password, held_as=held_as)
 
+    def gitlab_registry(self, repositories: Iterable[str]) -> None:
+        """Add GitLab's registry, and the managing token that the vault holds for the rotator."""
+        self.world.registries.add_plain(
+            PlainRegistry(
+                host=GITLAB,
+                kind="bearer",
+                realm="https://gitlab.com/jwt/auth",
+                service="container_registry",
+                repositories={name: {"v1", "v2", "latest"} for name in repositories},
+            )
+        )
+        api = self.world.gitlab.add("gitlab-access-token", "personal", "rotator-api", scopes=("api",), username="rotator-bot")
+        self.world.vaults.set_secret(VAULT, "gitlab-api", api.value)
+
+    def gitlab_token(
+        self, kind: str, owner: str, username: str = "", *, age: float, expires: float, vault: bool = True
+    ) -> Secret:
+        """Add a deploy token, or an access token whose name is its user name."""
+        deploy = kind == "gitlab-deploy-token"
+        token = self.world.gitlab.add(
+            kind,
+            owner,
+            "aci" if deploy else username,
+            scopes=("read_registry",),
+            username=username,
+            created_at=self.at(-age),
+            expires_at=self.at(expires),
+        )
+        principal = f"{kind if deploy else 'gitlab'}:{GITLAB}/{token.username}"
+        held_as = ""
+        if vault:
+            held_as = self.manage(
+                principal, f"{owner}/{token.id}", token.value, issued_at=token.created_at, expires_at=token.expires_at
+            )
+        return Secret(server=GITLAB, username=token.username, password=token.value, held_as=held_as)
+
     def plain(
         self,
         host: str,
@@ -247,6 +287,33 @@ class Principals(Ground):
             self.registries["quay"][host]["pairs"][first] = robots[1]
         held_as = self.manage(f"{kind}:{host}/{first}", handle, token, issued_at=self.at(-age)) if vault else ""
         return Secret(server=host, username=first, password=token, held_as=held_as)
+
+    def github(self, login: str, repositories: Iterable[str], *, age: float, expires: float | None, vault: bool = True) -> Secret:
+        """Add GitHub's registry with one user's classic token, `age` days old."""
+        self.plain(GHCR, "bearer", {}, repositories, realm=f"https://{GHCR}/token", service=GHCR)
+        token = self.world.github.make(login, created_at=self.at(-age), expires_at=None if expires is None else self.at(expires))
+        held_as = ""
+        if vault:
+            held_as = self.manage(
+                f"ghcr:{GHCR}/{login}",
+                fingerprint(token.value),
+                token.value,
+                issued_at=token.created_at,
+                expires_at=token.expires_at,
+            )
+        return Secret(server=GHCR, username=login, password=token.value, held_as=held_as)
+
+    def other(self, host: str, login: str, repositories: Iterable[str], *, age: float, expires: float) -> Secret:
+        """Add a registry that asks for Basic credentials, with one user whose password a person brought."""
+        planted = self.plain(host, "basic", {login: self.world.text(24)}, repositories)[login]
+        held_as = self.manage(
+            f"other:{host}/{login}",
+            f"brought@{rfc3339(self.at(-age))}",
+            planted.password,
+            issued_at=self.at(-age),
+            expires_at=self.at(expires),
+        )
+        return replace(planted, held_as=held_as)
 
     def history(self, registry: Registry, identity: str, repository: str, days: Iterable[float]) -> None:
         """Plant login and pull events of the past in the registry's log."""

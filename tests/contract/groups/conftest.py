@@ -26,7 +26,7 @@ from rotator.model.group import ContainerGroup, WriteOnlyField
 from rotator.model.secret import Secret
 from rotator.ports import DriverTable
 from rotator.sandbox import FaultPlan, Sandbox, SandboxOptions
-from rotator.settings import Registries
+from rotator.settings import GitLabSettings, Registries
 from rotator.wiring import hub_accounts, quays
 
 ARM = "https://management.azure.com"
@@ -132,6 +132,7 @@ def connect(sandbox: Sandbox) -> Cloud:
         reach=lambda root, api: Rest(root, api, network, clock),
         hub_accounts=hub_accounts(others),
         quays=quays(others),
+        gitlab=tuple(GitLabSettings(**one).site() for one in settings.get("registries", {}).get("gitlab", ())),
     )
     return Cloud(
         sandbox=sandbox,

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from rotator.sandbox.clouds.github.records import HOST as GHCR
+from rotator.sandbox.clouds.gitlab.records import HOST as GITLAB
 from rotator.sandbox.clouds.registries.images import DOCKER_HUB
 from rotator.sandbox.clouds.registries.passwords import REPLICAS, Slot
 from rotator.sandbox.clouds.registries.records import GUID, ZERO_GUID, PlainRegistry, Registry, Token
@@ -67,6 +69,8 @@ def by_acr(world: "World", registry: Registry, login: Login) -> Acceptance:
 def by_other(world: "World", plain: PlainRegistry, login: Login) -> Acceptance:
     """Judge at a registry of another party, or at ECR."""
     verdict = plain_verdict(world, plain, login)
+    if plain.host == GHCR and not plain.is_public(login.repository):
+        verdict = world.github.verdict(login.username, login.password, login.repository, login.at)
     known = login.repository in plain.repositories or plain.is_public(login.repository) or plain.host == DOCKER_HUB
     if verdict == "ok" and login.repository and not known:
         verdict = "no-permission"
@@ -82,6 +86,10 @@ def plain_verdict(world: "World", plain: PlainRegistry, login: Login) -> str:
         return world.hub.verdict(login.username, login.password, login.repository, login.at)
     if plain.host == "quay.io" and login.username in world.quay.robots:
         return world.quay.verdict(login.username, login.password)
+    if plain.host == GITLAB and login.username not in plain.users:
+        return world.gitlab.verdict(login.username, login.password, login.at)
+    if plain.host == GHCR:
+        return world.github.verdict(login.username, login.password, "", login.at)
     slot = plain.users.get(login.username)
     return "invalid" if slot is None else slot.verdict(login.password, 0, login.at)
 

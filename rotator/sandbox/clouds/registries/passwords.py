@@ -70,6 +70,11 @@ class Slot:
         self.passwords.append(Password(value=value, created_at=now, expires_at=expires_at, effective=switch))
         return self.passwords[-1]
 
+    def add(self, value: str, now: datetime, expires_at: datetime | None) -> Password:
+        """Add a password beside those that it holds, where a registry lets a user have several."""
+        self.passwords.append(Password(value=value, created_at=now, expires_at=expires_at, effective=(now,) * REPLICAS))
+        return self.passwords[-1]
+
     def clear(self, now: datetime) -> None:
         """End the held password on every replica at once."""
         held = self.current

@@ -75,25 +75,25 @@ def plain_token(world: World, request: Request) -> Reply:
     plain = next((one for one in world.registries.plain.values() if one.kind == "bearer" and one.service == service), None)
     if plain is None:
         raise oci_refuse(400, "UNSUPPORTED", f"unknown service '{service}'")
-    host, scopes, user = canonical_host(plain.host), asked_scopes([request.query.get("scope", "")]), ""
+    host, scopes, user, password = canonical_host(plain.host), asked_scopes([request.query.get("scope", "")]), "", ""
     if request.basic is not None:
         user, password = request.basic
         if world.registries.plain_verdict(plain, user, password, world.now()) != "ok":
             raise _denied(host)
-    access = tuple(
-        (name, ("pull",))
-        for name, _ in scopes
-        if plain.is_public(name) or (user and name in plain.repositories and _may_pull(world, plain, request, name))
-    )
+    access = tuple((name, ("pull",)) for name, _ in scopes if _pulls(world, plain, (user, password), name))
     if not user and scopes and not access and host != DOCKER_HUB:
         raise _denied(host)
     token = issue_access(world, host, user, access, timedelta(minutes=5))
     return Reply(200, {"token": token, "access_token": token, "expires_in": 300, "issued_at": rfc3339(world.now())})
 
 
-def _may_pull(world: World, plain: PlainRegistry, request: Request, repository: str) -> bool:
-    user, password = request.basic or ("", "")
-    return world.registries.accepts(plain.host, user, password, repository, world.now()).everywhere
+def _pulls(world: World, plain: PlainRegistry, login: tuple[str, str], repository: str) -> bool:
+    """Say whether a login that was let in, or nobody, may pull a repository."""
+    if plain.is_public(repository):
+        return True
+    user, password = login
+    judged = bool(user) and world.registries.accepts(plain.host, user, password, repository, world.now()).everywhere
+    return judged and repository in plain.repositories
 
 
 def _denied(host: str) -> Refused:

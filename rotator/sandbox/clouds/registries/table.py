@@ -40,6 +40,7 @@ class Registries:
         self.refresh: dict[str, Grant] = {}
         world.ledger.judge("acr-token-password", self._password_lives)
         world.ledger.judge("acr-admin-password", self._password_lives)
+        world.ledger.judge("third-party-password", self._plain_lives)
         world.ledger.judge("registry-refresh-token", lambda entry, now: self._refresh_lives(entry.value, now))
 
     # --- planting and finding ---
@@ -119,6 +120,19 @@ class Registries:
         world.touch(principal)
         for instant in {moment for one in slot.passwords for moment in one.instants()}:
             world.watch(principal, instant)
+        return password
+
+    def add_password(self, host: str, username: str, *, expires_at: datetime | None = None) -> Password:
+        """Give a user of another party's registry one more password, as a person does; KeyError for nobody."""
+        world, plain = self.world, self.plain[canonical_host(host)]
+        password = plain.users[username].add(world.text(32), world.now(), expires_at)
+        principal = f"plain:{plain.host}/{username}"
+        handle = f"password@{rfc3339(world.now())}"
+        world.ledger.record(password.value, "third-party-password", principal, handle)
+        world.events.append("registry.password.issued", principal=principal, handle=handle)
+        world.touch(principal)
+        if expires_at is not None:
+            world.watch(principal, expires_at)
         return password
 
     def remember(self, token: str, grant: Grant) -> None:
@@ -249,6 +263,12 @@ class Registries:
             return False
         slots = registry.admin if kind == "acr-admin" or token is None else token.slots
         return any(one.value == entry.value and one.live(now) for slot in slots.values() for one in slot.passwords)
+
+    def _plain_lives(self, entry: Entry, now: datetime) -> bool:
+        host, _, name = entry.principal.removeprefix("plain:").partition("/")
+        plain = self.plain.get(canonical_host(host))
+        slot = plain.users.get(name) if plain is not None else None
+        return slot is not None and slot.verdict(entry.value, 0, now) == "ok"
 
     def _refresh_lives(self, value: str, now: datetime) -> bool:
         grant = self.refresh.get(value)

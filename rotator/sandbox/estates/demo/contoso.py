@@ -40,19 +40,15 @@ class Contoso:
         """Add the registries of other parties: the credential of each by its host."""
         text, build = self.world.text, self.build
         build.plain("mcr.microsoft.com", "bearer", {}, (), realm="https://mcr.microsoft.com/token", service="mcr", public=("*",))
-        rows = (
-            # host, user, password, repository, where tokens come from, the service's name
-            ("ghcr.io", "contoso-bot", f"ghp_{text(36)}", "contoso/agent", "ghcr.io/token", "ghcr.io"),
-            ("registry.gitlab.com", "gitlab+deploy-token-4711", f"gldt-{text(20)}", "contoso/tools/runner",
-             "gitlab.com/jwt/auth", "container_registry"),
-        )  # fmt: skip
         found = {"docker.io": build.docker_hub("contoso", ("contoso/toolbox",), age=20, expires=70)}
         found["quay.io"] = build.quay(("contoso+puller", "contoso+puller_b"), ("contoso/exporter",), age=20)
         build.quay(("contoso+mirror",), ("contoso/mirror",), age=20)
         build.docker_hub("contosoinc", ("contosoinc/agent",), age=20, expires=70, organization=True)
-        for host, user, password, repository, realm, service in rows:
-            planted = build.plain(host, "bearer", {user: password}, (repository,), realm=f"https://{realm}", service=service)
-            found[host] = planted[user]
+        build.gitlab_registry(("contoso/tools/runner",))
+        found["registry.gitlab.com"] = build.gitlab_token(
+            "gitlab-deploy-token", "projects/1701", age=200, expires=60, vault=False
+        )
+        found["ghcr.io"] = build.github("contoso-bot", ("contoso/agent",), age=340, expires=25, vault=False)
         found["registry.contoso.dev"] = build.plain("registry.contoso.dev", "basic", {"ci": text(24)}, ("ops/cron",))["ci"]
         return found
 
