@@ -8,6 +8,7 @@ import yaml
 
 from rotator.audit.facttable import FACTS
 from rotator.audit.policies import check_examples, default_policy_directory, load_policies, load_rules
+from rotator.drivers import DRIVERS
 from rotator.model.policy import Subject
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,7 +33,12 @@ def test_the_documented_policy_loads_and_keeps_its_own_examples(tmp_path: Path) 
     assert check_examples(load_rules([tmp_path])) == ()
 
 
-@pytest.mark.parametrize("document", sorted([*ROOT.glob("docs/*.md"), ROOT / "README.md"]), ids=lambda path: path.name)
+def test_every_kind_that_can_be_rotated_has_a_row() -> None:
+    rows = (ROOT / "docs" / "registries" / "README.md").read_text(encoding="utf-8").splitlines()
+    assert [kind for kind in DRIVERS if sum(f"(`{kind}`)" in row for row in rows) != 1] == []
+
+
+@pytest.mark.parametrize("document", sorted([*ROOT.glob("docs/**/*.md"), ROOT / "README.md"]), ids=lambda path: path.name)
 def test_links_inside_of_the_project_lead_somewhere(document: Path) -> None:
     links = re.findall(r"\]\((?!https?://)([^)#]+)", document.read_text(encoding="utf-8"))
     assert [link for link in links if not (document.parent / link).exists()] == []
