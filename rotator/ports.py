@@ -34,6 +34,8 @@ class Clock(Protocol):
 class PrincipalReader(Protocol):
     """Lists the secrets of one principal, for kinds whose service has no list of everybody."""
 
+    traits: Traits
+
     def inspect(self, principal: Principal) -> tuple[Credential, ...]:
         """Return what the service lists for the principal. NotFound when it has none; ConfigError when nobody may ask it."""
         ...

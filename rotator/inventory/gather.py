@@ -167,7 +167,9 @@ def _asked(readers: Mapping[PrincipalKind, PrincipalReader], principal: Principa
         listed = readers[principal.kind].inspect(principal)
     except NotFound:
         return ()
-    return (PrincipalRecord(principal=principal, credentials=listed),)
+    # A service that lists no secrets has not said that there are none.
+    unlisted = not listed and not readers[principal.kind].traits.listed
+    return (PrincipalRecord(principal=principal, credentials=None if unlisted else listed),)
 
 
 def _classified(group: ContainerGroup, registries: Mapping[str, Registry], hosts: KnownHosts) -> ContainerGroup:

@@ -13,11 +13,15 @@ KINDS = tuple(DRIVERS)
 _NOTHING = cast("Any", None)
 
 
+def dependencies() -> Dependencies:
+    """Return what a driver can be built from as long as it contacts nobody."""
+    return Dependencies(clock=_NOTHING, arm=_NOTHING, graph=_NOTHING, directory=_NOTHING, pulls=_NOTHING)
+
+
 @cache
 def traits_of(kind: PrincipalKind) -> Traits:
     """Return a driver's fact sheet; no driver contacts anything when it is built."""
-    needs = Dependencies(clock=_NOTHING, arm=_NOTHING, graph=_NOTHING, directory=_NOTHING, pulls=_NOTHING)
-    return DRIVERS[kind](needs).traits
+    return DRIVERS[kind](dependencies()).traits
 
 
 def estate_of(kind: PrincipalKind) -> str:

@@ -3,9 +3,11 @@ from datetime import timedelta
 
 import pytest
 
+from rotator.drivers import DRIVERS
 from rotator.inventory.gather import gather
 from rotator.inventory.scope import Scope
 from rotator.model.arm import ArmId
+from rotator.model.credential import Principal, PrincipalKind
 from rotator.model.errors import Denied, RotatorError, Unavailable
 from rotator.model.group import Inline, ManagedIdentity, WriteOnlyField
 from tests.builders import (
@@ -26,6 +28,7 @@ from tests.builders import (
     secret,
     token,
 )
+from tests.crash.kinds import dependencies
 from tests.fakes import FakeCloud
 
 OTHER = "5f0c7a1e-0000-4000-8000-000000000002"
@@ -90,6 +93,16 @@ def test_an_admin_user_is_recorded_with_its_switch_and_without_credentials() -> 
     estate = gather(made.readers, HERE)
     assert estate.records[admin()].enabled is True
     assert estate.records[admin()].credentials is None
+
+
+def test_a_service_that_lists_no_secrets_has_not_said_that_there_are_none() -> None:
+    made = cloud()
+    made.groups.listed[SUBSCRIPTION] = [group("web", binding(Inline("ci"), registry="registry.contoso.dev"))]
+    nobody = Principal(kind=PrincipalKind.OTHER, registry="registry.contoso.dev", name="ci")
+    driver = DRIVERS[PrincipalKind.OTHER](dependencies())
+    estate = gather(replace(made.readers, principals={PrincipalKind.OTHER: driver}), HERE)
+    assert driver.inspect(nobody) == ()
+    assert estate.records[nobody].credentials is None
 
 
 def test_the_vault_is_read_once() -> None:
