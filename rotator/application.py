@@ -13,6 +13,7 @@ from rotator.audit.evaluate import evaluate
 from rotator.audit.limits import Limits
 from rotator.audit.waivers import Waivers
 from rotator.deployment.owners import OwnerRules, emitted
+from rotator.deployment.ownership import Owners
 from rotator.deployments import Deployments
 from rotator.explaining import Explainer
 from rotator.history.evidence import EvidenceLog
@@ -29,7 +30,7 @@ from rotator.model.rotation import Plan, PlanItem, Result, Retirement, RotationE
 from rotator.model.secret import Secret
 from rotator.model.tool import Tool
 from rotator.model.usage import Usage
-from rotator.ports import Clock, Observer
+from rotator.ports import Clock, DeploymentHistory, Observer
 from rotator.replicas.membership import Membership
 from rotator.replicas.turns import Alone, Turns
 from rotator.rotation import imports, planfile
@@ -76,10 +77,12 @@ class Application:
         turns: Turns | None = None,
         observers: Sequence[Observer] = (),
         owners: OwnerRules,
+        deployment_history: DeploymentHistory,
         api_version: str,
         migrations: Callable[[Context, AtWork], Migrations],
     ) -> None:
         self._owners = owners
+        self._deployment_history = deployment_history
         self._api_version = api_version
         self.turns = turns or Alone()
         self.clock = clock
@@ -120,13 +123,16 @@ class Application:
             estate=self.estate,
             hosts=self._hosts,
             kept=self.evidence.kept,
-            owner=self._owners.sentence,
+            owner=lambda group: Owners(self._owners, self._deployment_history).of(group).sentence,
             api_version=self._api_version,
         )
 
     def estate(self) -> Estate:
         """Read the clouds anew, without a judgement."""
-        return gather(self._readers, self._scope, hosts=self._hosts, rotatable=frozenset(self._context.drivers))
+        estate = gather(self._readers, self._scope, hosts=self._hosts, rotatable=frozenset(self._context.drivers))
+        # By tags alone: whoever looks at the whole estate pays for no histories.
+        owned = {group.id: tool for group in estate.groups if (tool := self._owners.tool_of(group))}
+        return replace(estate, owned=owned)
 
     def plan(self, estate: Estate, only: Sequence[str] = (), *, force: bool = False, allow_outage: bool = False) -> Plan:
         """Decide what is due. Nothing is touched."""
@@ -135,10 +141,20 @@ class Application:
         rules, now = self._context.rules, self.clock.now()
         return make_plan(estate, traits, rules, now, vault=vault, only=only, force=force, allow_outage=allow_outage)
 
-    def emit(self, plan: Plan, estate: Estate, tool: Tool) -> str:
-        """Write what is due for the groups of another tool as text for that tool; it holds no value."""
-        groups = [one for one in estate.groups if self._owners.tool_of(one) is tool]
-        return emitted(plan.items, groups, tool, self._context.vault.address)
+    def emit(self, plan: Plan, estate: Estate, tool: Tool) -> tuple[str, tuple[str, ...]]:
+        """Write what is due for the groups of another tool as text for that tool; it holds no value.
+
+        Beside it are the sentences on histories that could not be read: groups may be missing from the text for want of them.
+        Only templates leave a history. It is read for groups without a tag that are in the plan.
+        """
+        owners = Owners(self._owners, self._deployment_history)
+        planned = {one.group for item in plan.items for one in item.consumers}
+        meant = [one for one in estate.groups if one.id in planned]
+        if tool is not Tool.BICEP:
+            meant = [one for one in meant if estate.owned.get(one.id) is tool]
+        found = [(group, owners.of(group)) for group in meant]
+        text = emitted(plan.items, [group for group, owner in found if owner.tool is tool], tool, self._context.vault.address)
+        return text, tuple(dict.fromkeys(owner.unread for _, owner in found if owner.unread))
 
     def with_use(self, plan: Plan) -> Plan:
         """Add to each retirement the pulls that earlier looks saw, and what the logs say of its old secrets.

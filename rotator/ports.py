@@ -228,6 +228,23 @@ class NetworkCatalog(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateDeployment:
+    """A deployment of a template that succeeded. `at` is when, as the service writes it."""
+
+    name: str
+    at: str
+
+
+class DeploymentHistory(Protocol):
+    """What templates (Bicep, ARM) have put into a resource group."""
+
+    def deployed(self, subscription: str, resource_group: str) -> Mapping[ArmId, TemplateDeployment]:
+        """Return for each resource that a succeeded deployment put the newest such deployment. Raises Denied, NotFound,
+        Unavailable: half a history is none."""
+        ...
+
+
 class PullRights(Protocol):
     """Who may pull what from an Azure registry, as its management says."""
 

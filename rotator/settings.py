@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from rotator.azure.groupversion import API_VERSION
 from rotator.configtext import Duration, parse_duration
 from rotator.model.credential import PrincipalKind
+from rotator.model.tool import OwnedGroups
 from rotator.model.usage import DrainRule
 
 if TYPE_CHECKING:
@@ -298,6 +299,9 @@ class RotationSettings(Section):
             "read again; a pull happens at a start, which reads it"
         ),
     ] = False
+    owned_groups: Annotated[
+        OwnedGroups, Field(description="whether groups whose tags say that another tool deploys them are moved, or held for it")
+    ] = OwnedGroups.ROTATE
     rotate_without_expiry: Annotated[bool, Field(description="treat a credential that never ends as due")] = True
 
     @field_validator("outage_windows")

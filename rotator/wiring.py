@@ -17,6 +17,7 @@ from rotator.audit.policies import load_policies
 from rotator.audit.waivers import load_waivers
 from rotator.azure.access import AzureAccess
 from rotator.azure.containergroups import ContainerGroups
+from rotator.azure.deploymenthistory import AzureDeploymentHistory
 from rotator.azure.directory import EntraDirectory
 from rotator.azure.groupclient import GroupClient
 from rotator.azure.identity import token_credential
@@ -187,6 +188,7 @@ def build(settings: Settings, observers: Sequence[Observer] = (), verb: str = ""
         observers=(history, evidence, metrics, *observers),
         api_version=settings.container_instances.api_version,
         owners=OwnerRules(tags={Tool.TERRAFORM: settings.ownership.terraform_tags, Tool.BICEP: settings.ownership.bicep_tags}),
+        deployment_history=AzureDeploymentHistory(arm),
         migrations=lambda told, at_work: Migrations(
             context=told,
             access=AzureAccess(arm),

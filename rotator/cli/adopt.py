@@ -33,6 +33,8 @@ def adopt(
     with opened(settings_of(config), log_level, verb="adopt") as application:
         deployments = application.deployments
         found = deployments.group(group, deployments.read())
+        if owner := deployments.owner(found):
+            typer.echo(owner)
         gaps = deployments.gaps(found)
         for one in gaps:
             if one.source:

@@ -10,7 +10,7 @@ from rotator.cli.options import All, AllowOutage, Config, Force, Json, Level, Lo
 from rotator.model.tool import Tool
 
 Emit = Annotated[
-    Tool | None, typer.Option("--emit", help="Write what is due for groups tagged as this tool's, as text to paste; no values.")
+    Tool | None, typer.Option("--emit", help="Write what is due for groups of this tool, as text to paste; no values.")
 ]
 Save = Annotated[Path | None, typer.Option("--save", help="Also save the plan, for `rotator rotate FILE`.", dir_okay=False)]
 
@@ -41,7 +41,9 @@ def plan(
         text = application.dump_plan(made)
         if save:
             output.write_text(save, text)
-        paste = application.emit(made, estate, emit) if emit else ""
+        paste, unread = application.emit(made, estate, emit) if emit else ("", ())
+    for sentence in unread:
+        typer.echo(f"{sentence} Groups of it without a tag may be missing here.", err=True)
     if paste:
         typer.echo(paste, nl=False)
     elif as_json:
@@ -53,4 +55,4 @@ def plan(
         console.print(tables.plan(made, tables.names(estate), estate.observed_at, None if everything else 40))
         if save:
             console.print(f"Saved. Carry it out with: rotator rotate {save}")
-    raise typer.Exit(Exit.INCOMPLETE if estate.unread else Exit.CLEAN)
+    raise typer.Exit(Exit.INCOMPLETE if estate.unread or unread else Exit.CLEAN)

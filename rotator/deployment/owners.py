@@ -26,19 +26,20 @@ class OwnerRules:
                     return tool
         return None
 
-    def sentence(self, group: ContainerGroup) -> str:
-        """Say what it means that the group belongs to a tool; nothing where it belongs to none."""
-        return _MEANS.get(self.tool_of(group) or "", "")
-
 
 # hashicorp/terraform-provider-azurerm#30679: every change of a container group's registry credentials is ForceNew.
 _MEANS: Mapping[str, str] = {
     Tool.TERRAFORM: (
-        "owner: terraform. Its next apply would undo a change made here, and recreate the group for it;"
+        "Its next apply would undo a change made here, and recreate the group for it;"
         ' add lifecycle { ignore_changes = [image_registry_credential, tags["rotator:<registry>"]] }'
     ),
-    Tool.BICEP: "owner: bicep. Its next deployment puts the group as its file has it; let the file read the vault (getSecret)",
+    Tool.BICEP: "Its next deployment puts the group as its file has it; let the file read the vault (getSecret)",
 }
+
+
+def meaning(tool: Tool) -> str:
+    """Say what it means that a group belongs to a tool."""
+    return _MEANS[tool]
 
 
 def emitted(items: Sequence[PlanItem], groups: Sequence[ContainerGroup], tool: Tool, vault: str) -> str:

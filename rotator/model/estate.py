@@ -9,6 +9,7 @@ from rotator.model.arm import ArmId
 from rotator.model.credential import Credential, Principal
 from rotator.model.group import ContainerGroup, WriteOnlyField
 from rotator.model.network import Networks
+from rotator.model.tool import Tool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +88,7 @@ class Estate:
     """One reading. `unsourced` lists, for each group that has any, the write-only fields whose value was found nowhere
     (registry passwords of principals that this program can rotate are not among them: a rotation brings its own).
     `bystanders` are groups outside the scope's filters that authenticate as somebody within: nobody moves them, and what they
-    store must live on.
+    store must live on. `owned` has the tool of each group whose tags name one.
     """
 
     observed_at: datetime
@@ -100,6 +101,7 @@ class Estate:
     unread: tuple[Unread, ...]
     bystanders: tuple[ContainerGroup, ...] = ()
     networks: Networks = field(default_factory=Networks)
+    owned: Mapping[ArmId, Tool] = field(default_factory=dict)
 
     @cached_property
     def consumers(self) -> Mapping[Principal, tuple[ContainerGroup, ...]]:

@@ -8,3 +8,10 @@ class Tool(StrEnum):
 
     TERRAFORM = "terraform"
     BICEP = "bicep"
+
+
+class OwnedGroups(StrEnum):
+    """What a rotation does to groups of such a tool: moves them like any other, or holds them for their owner."""
+
+    ROTATE = "rotate"
+    HOLD = "hold"

@@ -8,6 +8,7 @@ from rotator.model.credential import Overlap, Principal, Traits
 from rotator.model.estate import Estate
 from rotator.model.group import GROUP_TAG_PREFIX, Absent, Binding, ContainerGroup, GroupState, Inline, VaultReference
 from rotator.model.rotation import Action, Consumer
+from rotator.model.tool import OwnedGroups
 from rotator.rotation.rules import Rules
 
 # Azure refuses a resource with more (learn.microsoft.com/azure/azure-resource-manager/management/tag-resources).
@@ -70,6 +71,11 @@ def consumer_of(group: ContainerGroup, target: Target, estate: Estate, traits: T
         return decided(Action.LEAVE, "is stopped; its old credential is kept until it has been brought up to date")
     if group.state is GroupState.FINISHED:
         return decided(Action.LEAVE, "has run to its end; putting it again would run its job a second time")
+    tool = estate.owned.get(group.id)
+    if tool and rules.owned_groups is OwnedGroups.HOLD:
+        return decided(
+            Action.HOLD, f"{tool} deploys it (rotation.owned_groups: hold); rotator plan --emit {tool} writes the change"
+        )
     unsourced = (field.path for field in estate.unsourced.get(group.id, ()))
     missing = (*unsourced, *_other_passwords(group, target.principal, estate))
     if missing:

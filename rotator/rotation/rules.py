@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from rotator.model.credential import PrincipalKind
+from rotator.model.tool import OwnedGroups
 from rotator.model.usage import DrainRule
 
 
@@ -31,6 +32,7 @@ class Rules:
     health_timeout: timedelta = timedelta(minutes=10)
     writer_timeout: timedelta = timedelta(minutes=10)
     restart_for_leases: bool = False
+    owned_groups: OwnedGroups = OwnedGroups.ROTATE
     rotate_without_expiry: bool = True
     secret_name: str = "{kind}-{registry}-{name}"  # noqa: S105 - a template for names
     secret_names: Mapping[str, str] = field(default_factory=dict)

@@ -216,3 +216,53 @@ def test_what_is_due_for_a_group_of_another_tool_is_written_for_that_tool(
     assert "web-frontend" not in ended.out
     assert desk.effects() == []
     assert desk.unharmed()
+
+
+def test_a_group_that_a_template_put_is_known_by_the_history_where_no_tag_tells(desk: Desk, said: Said) -> None:
+    told = "owner: bicep, by the deployment payments-stack of"
+    exported = desk.run("export", "payments-ledger").out
+    assert f"# {told}" in exported
+    assert told in said(exported, "deploy", "-f", "-", "--what-if").words
+    assert told in said("", "adopt", "payments-ledger", "--dry-run").words
+    assert "owner:" not in desk.run("export", "payments-fraud").out
+    emitted = said("", "plan", "--emit", "bicep")
+    assert emitted.status == 0
+    assert "payments-ledger" in emitted.out
+    assert "payments-fraud" not in emitted.out
+    assert "payments-ledger" not in said("", "plan", "--emit", "terraform").out
+    assert desk.effects() == []
+    assert desk.unharmed()
+
+
+def test_a_history_that_may_not_be_read_is_said_and_never_taken_for_nobody(desk: Desk, said: Said) -> None:
+    desk.forbid("Microsoft.Resources/deployments/read")
+    unknown = "owner: unknown. The deployments of rg-payments-prod could not be read"
+    exported = desk.run("export", "payments-ledger").out
+    assert f"# {unknown}" in exported
+    assert unknown in said(exported, "deploy", "-f", "-", "--what-if").words
+    emitted = said("", "plan", "--emit", "bicep")
+    assert emitted.status == 3
+    assert "Groups of it without a tag may be missing" in emitted.words
+    assert said("", "plan", "--emit", "terraform").status == 0
+
+
+def test_neither_audit_nor_plan_reads_histories(desk: Desk, said: Said) -> None:
+    desk.world.requests.clear()
+    said("", "plan")
+    assert desk.world.requests.get("arm.deployments.list", 0) == 0
+    said("", "plan", "--emit", "bicep")
+    assert desk.world.requests.get("arm.deployments.list", 0) > 0
+
+
+def test_a_group_of_another_tool_is_held_for_it_where_the_configuration_says_so(desk: Desk, said: Said) -> None:
+    group = next(one for key, one in desk.world.groups.by_id.items() if key.endswith("/payments-ledger"))
+    with desk.world.lock:
+        group.document.setdefault("tags", {})["managed-by"] = "terraform"
+        group.shown.clear()
+    desk.configure(rotation={"owned_groups": "hold"})
+    shown = said("", "plan", "--all")
+    assert "terraform deploys it (rotation.owned_groups: hold); rotator plan --emit terraform" in shown.words
+    assert "payments-ledger" in said("", "plan", "--emit", "terraform").out
+    said("", "rotate", "--only", "*/aci-ledger-pull", "--yes")
+    assert desk.effects() == []
+    assert desk.unharmed()

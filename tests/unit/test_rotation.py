@@ -11,6 +11,7 @@ from rotator.model.arm import ArmId
 from rotator.model.credential import Overlap
 from rotator.model.group import GroupState
 from rotator.model.rotation import Action, Reason, Result
+from rotator.model.tool import OwnedGroups, Tool
 from rotator.rotation.plan import make_plan
 from rotator.rotation.rules import Rules
 from tests.memorycloud import TRAITS, VAULT, Fault, MemoryCloud
@@ -172,3 +173,43 @@ def test_an_old_secret_lives_while_a_group_outside_the_scope_may_store_it() -> N
     [retirement] = plan.retirements
     assert retirement.waiting_for == (stranger.id,)
     assert not retirement.due(cloud.clock.now())
+
+
+def test_groups_that_another_tool_deploys_are_held_for_it_only_where_that_is_asked_for() -> None:
+    cloud = expiring_cloud(groups=3)
+    owned = next(iter(cloud.groups.values())).id
+    estate = replace(estate_of(cloud), owned={owned: Tool.TERRAFORM})
+
+    def consumers(rules: Rules) -> dict[Action, list[str]]:
+        [item] = make_plan(estate, TRAITS, rules, cloud.clock.now(), vault=VAULT).items
+        assert not item.held
+        found: dict[Action, list[str]] = {}
+        for one in item.consumers:
+            found.setdefault(one.action, []).append(f"{one.group.name} {one.why}".strip())
+        return found
+
+    assert len(consumers(RULES)[Action.REDEPLOY]) == 3
+    chosen = consumers(replace(RULES, owned_groups=OwnedGroups.HOLD))
+    assert len(chosen[Action.REDEPLOY]) == 2
+    assert chosen[Action.HOLD] == [
+        "web-0 terraform deploys it (rotation.owned_groups: hold); rotator plan --emit terraform writes the change"
+    ]
+
+
+def test_a_group_held_for_its_tool_keeps_its_old_secret_alive_and_is_never_out() -> None:
+    cloud, rules = expiring_cloud(groups=3), replace(RULES, owned_groups=OwnedGroups.HOLD)
+    owned = next(iter(cloud.groups.values())).id
+    for _ in range(4):
+        estate = replace(estate_of(cloud), owned={owned: Tool.BICEP})
+        run(cloud, rules=rules, plan=make_plan(estate, TRAITS, rules, cloud.clock.now(), vault=VAULT))
+        cloud.clock.sleep(NIGHT)
+    assert sorted(cloud.redeploys) == ["web-1", "web-2"]
+    assert cloud.outages == cloud.ran_out == []
+    assert not cloud.issued[0].ended
+
+
+def test_a_credential_whose_groups_are_all_held_is_held_and_says_what_writes_the_change() -> None:
+    cloud, rules = expiring_cloud(groups=1), replace(RULES, owned_groups=OwnedGroups.HOLD)
+    estate = replace(estate_of(cloud), owned={one.id: Tool.BICEP for one in cloud.groups.values()})
+    [item] = make_plan(estate, TRAITS, rules, cloud.clock.now(), vault=VAULT).items
+    assert "none of its groups can be moved: web-0: bicep deploys it" in item.held

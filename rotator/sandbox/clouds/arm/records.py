@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from rotator.sandbox.clouds.arm.roles import BUILT_IN, RoleDefinition
-from rotator.sandbox.wire import Bucket, Caller, Document, Refused, refuse, throttled
+from rotator.sandbox.wire import Bucket, Caller, Document, Refused, refuse, rfc3339, throttled
 
 if TYPE_CHECKING:
     from rotator.sandbox.world import World
@@ -72,6 +72,7 @@ class Arm:
         self.resource_groups: dict[str, ResourceGroup] = {}
         self.identities: dict[str, Identity] = {}
         self.resources: dict[str, Document] = {}
+        self.deployments: dict[str, list[Document]] = {}
         self.roles: dict[str, RoleDefinition] = {role.id: role for role in BUILT_IN}
         self.assignments: dict[str, RoleAssignment] = {}
         self._by_principal: dict[str, list[RoleAssignment]] = {}
@@ -115,6 +116,22 @@ class Arm:
             "type": kind,
             "location": location,
         }
+
+    def add_deployment(
+        self, group: ResourceGroup, name: str, outputs: Iterable[str], *, at: datetime | None = None, state: str = "Succeeded"
+    ) -> None:
+        """Add a template's deployment to a resource group's history; `outputs` are the ids of the resources that it put."""
+        deployment_id = f"{group.id}/providers/Microsoft.Resources/deployments/{name}"
+        properties = {
+            "timestamp": rfc3339(at or self.world.now()),
+            "provisioningState": state,
+            "mode": "Incremental",
+            "outputResources": [{"id": one} for one in outputs],
+        }
+        document = {"id": deployment_id, "name": name, "type": "Microsoft.Resources/deployments", "properties": properties}
+        # A deployment of the same name replaces its entry in the history.
+        others = [one for one in self.deployments.get(group.id.lower(), ()) if one["name"] != name]
+        self.deployments[group.id.lower()] = [document, *others]
 
     def subscription(self, subscription_id: str) -> Subscription:
         """Return the subscription, or refuse with 404."""

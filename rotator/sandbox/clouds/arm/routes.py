@@ -120,6 +120,13 @@ def list_resource_groups(world: World, request: Request) -> Reply:
     return Reply(200, paging([_group_document(group) for group in found], request, _PAGE))
 
 
+def list_deployments(world: World, request: Request) -> Reply:
+    """List the history of a resource group's template deployments."""
+    group = world.arm.resource_group(request.params["subscription"], request.params["group"])
+    world.arm.demand(request.known_caller, "Microsoft.Resources/deployments/read", group.id)
+    return Reply(200, paging(world.arm.deployments.get(group.id.lower(), []), request, _PAGE))
+
+
 def list_resources(world: World, request: Request) -> Reply:
     """List the resources of a subscription, of one type where the filter says so; no properties, as in Azure.
 
@@ -234,6 +241,7 @@ ROUTES: tuple[Route, ...] = (
     route("resourceGroups.put", "PUT", _GROUP, put_resource_group),
     route("resourceGroups.get", "GET", _GROUP, get_resource_group),
     route("resourceGroups.list", "GET", _SUBSCRIPTION + "/resourceGroups", list_resource_groups),
+    route("deployments.list", "GET", _GROUP + "/providers/Microsoft.Resources/deployments", list_deployments),
     route("resources.list", "GET", _SUBSCRIPTION + "/resources", list_resources),
     route("identities.put", "PUT", _GROUP + _IDENTITIES + "/{name}", put_identity),
     route("identities.get", "GET", _GROUP + _IDENTITIES + "/{name}", get_identity),
