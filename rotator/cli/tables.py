@@ -15,7 +15,7 @@ from rotator.history import Entry
 from rotator.model.credential import Principal
 from rotator.model.estate import Estate, Unread
 from rotator.model.policy import Audit, Finding, Severity
-from rotator.model.rotation import Plan, PlanItem, Result, Retirement, RotationOutcome
+from rotator.model.rotation import Action, Plan, PlanItem, Result, Retirement, RotationOutcome
 from rotator.model.usage import Drain
 from rotator.report.document import Proof, work_of
 from rotator.report.unjudged import Unjudged, unjudged, unread_by_reason
@@ -173,13 +173,20 @@ def _due(items: tuple[PlanItem, ...], known: Mapping[str, str], now: datetime, m
     rows = [
         Row(
             cells=(name_of(item.principal, known), Text(why_due(item, now)), Text(work_of(item))),
-            below=(*below(described(item.principal)), *_outage(item), *below(item.advice)),
+            below=(*below(described(item.principal)), *_stuck(item), *_outage(item), *below(item.advice)),
         )
         for item in items[:most]
     ]
     shown = Listing(rows, ("credential", "why", "what is done"))
     hidden = len(items) - len(rows)
     return Group(shown, Text(f" and {hidden} more; show them with --all", style="dim")) if hidden else shown
+
+
+def _stuck(item: PlanItem) -> tuple[Text, ...]:
+    """Name a group that the rotation holds while it moves others, and why."""
+    held = [one for one in item.consumers if one.action is Action.HOLD]
+    more = f"; and {len(held) - 1} more" if len(held) > 1 else ""
+    return (Text(f"holds {held[0].group.name}: {held[0].why}{more}", style="yellow"),) if held else ()
 
 
 def _outage(item: PlanItem) -> tuple[Text, ...]:

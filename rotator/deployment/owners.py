@@ -55,7 +55,7 @@ def emitted(items: Sequence[PlanItem], groups: Sequence[ContainerGroup], tool: T
         if consumer.group in wanted and consumer.action in {Action.REDEPLOY, Action.HOLD}
         for block in _blocks(tool, wanted[consumer.group], consumer.registries, item, vault)
     ]
-    return "\n".join(dict.fromkeys(blocks)) if blocks else f"// nothing is due for a group of {tool}\n"
+    return "\n".join(dict.fromkeys(blocks)) if blocks else f"// nothing is due for a group that is known to be {tool}'s\n"
 
 
 def _blocks(tool: Tool, group: str, registries: Sequence[str], item: PlanItem, vault: str) -> Iterator[str]:

@@ -255,12 +255,14 @@ def test_neither_audit_nor_plan_reads_histories(desk: Desk, said: Said) -> None:
 
 
 def test_a_group_of_another_tool_is_held_for_it_where_the_configuration_says_so(desk: Desk, said: Said) -> None:
-    group = next(one for key, one in desk.world.groups.by_id.items() if key.endswith("/payments-ledger"))
     with desk.world.lock:
-        group.document.setdefault("tags", {})["managed-by"] = "terraform"
-        group.shown.clear()
+        for key, group in desk.world.groups.by_id.items():
+            if key.endswith(("/payments-ledger", "/web-api")):
+                group.document.setdefault("tags", {})["managed-by"] = "terraform"
+                group.shown.clear()
     desk.configure(rotation={"owned_groups": "hold"})
     shown = said("", "plan", "--all")
+    assert "holds web-api: terraform deploys it" in said("", "plan", "--force", "--only", "*/aci-web-pull").words
     assert "terraform deploys it (rotation.owned_groups: hold); rotator plan --emit terraform" in shown.words
     assert "payments-ledger" in said("", "plan", "--emit", "terraform").out
     said("", "rotate", "--only", "*/aci-ledger-pull", "--yes")
