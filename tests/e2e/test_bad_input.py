@@ -357,7 +357,7 @@ def test_a_fault_plan_that_cannot_be_read(desk: Desk, text: str, sentence: str) 
 
 
 def test_an_estate_that_nobody_knows(desk: Desk) -> None:
-    expect(desk.sandbox_verb("up", "--estate", "nothing"), 2, "there is no estate 'nothing'", "demo, empty, scale")
+    expect(desk.sandbox_verb("up", "--estate", "nothing"), 2, "there is no estate 'nothing'", "demo, empty, network, scale")
 
 
 def test_a_port_that_is_taken(desk: Desk) -> None:

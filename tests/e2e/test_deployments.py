@@ -194,7 +194,7 @@ def _user(document: dict) -> str:  # type: ignore[type-arg]
 
 
 def test_a_wrong_password_is_not_adopted(desk: Desk, said: Said) -> None:
-    ended = said("imageRegistryCredentials/quay.io/password: wrong-one\n", "adopt", "tools-exporter", "--from", "-")
+    ended = said("imageRegistryCredentials/registry.contoso.dev/password: wrong-one\n", "adopt", "tools-cron", "--from", "-")
     assert ended.status == 4
     assert "not stored" in ended.words
     assert "wrong-one" not in ended.words
