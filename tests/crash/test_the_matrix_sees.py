@@ -184,7 +184,7 @@ class _Unheard:
 
 def test_a_driver_without_an_estate_fails_the_matrix() -> None:
     assert PrincipalKind.ACR_REFRESH_TOKEN not in DRIVERS
-    with pytest.raises(pytest.fail.Exception, match="the sandbox has no estate one-other"):
+    with pytest.raises(pytest.fail.Exception, match="the sandbox has no estate one-acr-refresh-token"):
         kinds.estate_of(PrincipalKind.ACR_REFRESH_TOKEN)
 
 
