@@ -319,9 +319,9 @@ def test_the_case_of_an_address_does_not_count_nor_do_its_double_slashes(quiet: 
 
 
 def test_what_is_not_emulated_says_so(quiet: Sandbox) -> None:
-    response = Owner(quiet).call("GET", f"{path(quiet)}/containers/main/logs")
+    response = Owner(quiet).call("POST", f"{path(quiet)}/containers/main/exec")
     assert response.status_code == 501
-    assert "containers/main/logs" in response.json()["error"]["message"]
+    assert "containers/main/exec" in response.json()["error"]["message"]
 
 
 def test_a_request_without_api_version_is_refused(quiet: Sandbox) -> None:

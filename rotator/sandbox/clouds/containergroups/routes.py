@@ -13,6 +13,7 @@ from rotator.sandbox.clouds.containergroups.deployment import (
     resolve,
     settle,
 )
+from rotator.sandbox.clouds.containergroups.logs import written
 from rotator.sandbox.clouds.containergroups.records import Group, Run
 from rotator.sandbox.clouds.containergroups.rendering import KIND, render
 from rotator.sandbox.clouds.containergroups.schema import stored
@@ -235,6 +236,14 @@ def _again(world: World, group: Group, verb: str, fault: Fault | None) -> Operat
     return settle(world, group, _RESTART_SECONDS, fault)
 
 
+def container_logs(world: World, request: Request) -> Reply:
+    """Return what a container of the group has written since it was started."""
+    group, query = _group(world, request, "containers/logs/read"), request.query
+    timestamps = query.get("timestamps", "").lower() == "true"
+    content = written(group, request.params["container"], world.now(), tail=query.get("tail", ""), timestamps=timestamps)
+    return Reply(200, {"content": content})
+
+
 def operation_status(world: World, request: Request) -> Reply:
     """Return the status of a deployment."""
     operation, now = world.operations.get(request.params["operation"]), world.now()
@@ -285,6 +294,7 @@ ROUTES: tuple[Route, ...] = (
     _route("groups.stop", "POST", _ONE + "/stop", stop_group),
     _route("groups.start", "POST", _ONE + "/start", start_group),
     _route("groups.restart", "POST", _ONE + "/restart", restart_group),
+    _route("containers.logs", "GET", _ONE + "/containers/{container}/logs", container_logs),
     _route("operations.get", "GET", _LOCATION + "/operations/{operation}", operation_status),
     _route("operations.result", "GET", _LOCATION + "/operationResults/{operation}", operation_result),
     _route("usages", "GET", _LOCATION + "/usages", usages),

@@ -61,7 +61,7 @@ def _crash_loop(run: Run, image: str, identifier: str, now: datetime) -> Documen
     first = run.ready_at
     if now < first:
         return {"restartCount": 0, "currentState": {"state": "Waiting", "detailStatus": "ContainerCreating"}, "events": []}
-    started_at, restarts = _last_start(first, now)
+    started_at, restarts = last_start(first, now)
     events = [
         event("Pulling", f'pulling image "{image}"', run.pulled_at, run.pulled_at),
         event("Pulled", f'Successfully pulled image "{image}"', run.pulled_at, run.pulled_at),
@@ -89,7 +89,8 @@ def _crash_loop(run: Run, image: str, identifier: str, now: datetime) -> Documen
     }
 
 
-def _last_start(first: datetime, now: datetime) -> tuple[datetime, int]:
+def last_start(first: datetime, now: datetime) -> tuple[datetime, int]:
+    """Return when it was tried last, and how often before: after longer and longer pauses."""
     at, pause, restarts = first, _FIRST_PAUSE, 0
     while pause < _LONGEST_PAUSE:
         if now < at + pause:
@@ -104,7 +105,7 @@ def _back_off(run: Run, image: str, now: datetime) -> Document:
     first = run.pulled_at
     if now < first:
         return {"restartCount": 0, "currentState": {"state": "Waiting", "detailStatus": "ContainerCreating"}, "events": []}
-    tried_at, tries = _last_start(first, now)
+    tried_at, tries = last_start(first, now)
     events = [
         event("Pulling", f'pulling image "{image}"', first, tried_at, tries + 1),
         event(
