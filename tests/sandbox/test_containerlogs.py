@@ -17,8 +17,8 @@ def logs(owner: Owner, *, container: str = "main", version: str = "2025-09-01", 
     return owner.call("GET", f"{path(owner.sandbox)}/containers/{container}/logs?api-version={version}{asked}")
 
 
-def lines(owner: Owner, **query: object) -> list[str]:
-    response = logs(owner, **query)
+def lines(owner: Owner, *, container: str = "main", version: str = "2025-09-01", **query: object) -> list[str]:
+    response = logs(owner, container=container, version=version, **query)
     assert response.status_code == 200, response.text
     assert response.json().keys() == {"content"}
     content: str = response.json()["content"]

@@ -19,8 +19,10 @@ def _scope(request: Request) -> str:
 
 
 def _role_document(role: RoleDefinition, scope: str) -> Document:
+    # Asked at a resource, the id is still the subscription's: `az role assignment list` finds the role's name by it.
+    subscription = "/".join(scope.split("/")[:3]) if scope.lower().startswith("/subscriptions/") else ""
     return {
-        "id": f"{scope.rstrip('/')}/providers/Microsoft.Authorization/roleDefinitions/{role.id}",
+        "id": f"{subscription}/providers/Microsoft.Authorization/roleDefinitions/{role.id}",
         "name": role.id,
         "type": "Microsoft.Authorization/roleDefinitions",
         "properties": {
