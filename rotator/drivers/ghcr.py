@@ -2,16 +2,16 @@
 
 GitHub has no API for either; what it tells about a token, it tells whoever presents it, in the headers of any answer of its API:
 the scopes in `x-oauth-scopes`, the end in `github-authentication-token-expiration` (docs.github.com: managing personal access
-tokens; github.blog changelog 2021-07-26). Nothing else can log in for long: fine-grained tokens are not accepted by the registry
+tokens). Nothing else can log in for long: fine-grained tokens are not accepted by the registry
 (docs.github.com: working with the container registry), and an app's token logs in, but private images are denied to it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from rotator.clients.pulls import PullProbe
 from rotator.clients.rest import Reach, bearer
-from rotator.drivers.pulling import pull_all
+from rotator.drivers.brought import Brought
 from rotator.model.credential import (
     Credential,
     Handle,
@@ -22,8 +22,7 @@ from rotator.model.credential import (
     RetireMode,
     Traits,
 )
-from rotator.model.errors import Denied, Held, VerificationFailed
-from rotator.model.image import ImageReference
+from rotator.model.errors import Denied, VerificationFailed
 from rotator.model.secret import Secret
 from rotator.ports import Clock
 
@@ -38,7 +37,7 @@ _USELESS = {
 _MAKE = "Make a classic token with the scope read:packages: https://github.com/settings/tokens/new?scopes=read:packages"
 
 
-class Ghcr:
+class Ghcr(Brought):
     """Keeps `rotator.ports.RegistryDriver` and `SecretExaminer`. `held` gives the token that the vault holds, or None."""
 
     kind = PrincipalKind.GHCR
@@ -56,8 +55,7 @@ class Ghcr:
     def __init__(self, reach: Reach, held: Callable[[Principal], Secret | None], pulls: PullProbe, clock: Clock) -> None:
         self._reach = reach
         self._held = held
-        self._pulls = pulls
-        self._clock = clock
+        super().__init__(pulls, clock)
 
     def inspect(self, principal: Principal) -> tuple[Credential, ...]:
         """Return what GitHub says of the token that the vault holds; one that it refuses has ended. Nothing without one."""
@@ -87,25 +85,6 @@ class Ghcr:
             raise VerificationFailed(f"{principal.id}: this token lacks the scope read:packages; it has {has}", advice=_MAKE)
         handle = Handle(principal=principal, id=secret.fingerprint())
         return Credential(handle=handle, username=principal.name, expires_at=expires_at)
-
-    def issue(
-        self,
-        principal: Principal,
-        marker: str,  # noqa: ARG002 - nothing is made
-        ttl: timedelta | None,  # noqa: ARG002
-        slot: str,  # noqa: ARG002
-        *,
-        before: datetime | None = None,  # noqa: ARG002
-    ) -> tuple[Credential, Secret]:
-        """Raise Held: GitHub has no way for a program to make a token."""
-        raise Held(f"{principal.id}: a person has to make its new secret", advice=self.traits.made_by_hand)
-
-    def verify(self, credential: Credential, secret: Secret, images: Sequence[ImageReference]) -> None:
-        """Pull for real, once for each image."""
-        pull_all(self._pulls, self._clock, credential, secret, images)
-
-    def retire(self, handle: Handle) -> None:
-        """Do nothing: only a person can delete a token; the rotation tells which."""
 
     def _told(self, secret: Secret) -> tuple[datetime | None, set[str]]:
         answer = self._reach(_API, "github").send(

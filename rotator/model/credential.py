@@ -129,12 +129,12 @@ class Origin(StrEnum):
 class Traits:
     """A driver's fact sheet.
 
-    `propagation` is how long a new secret may need until every replica of the service accepts it; verification waits and
-    repeats within `propagation_limit`. `lease_ttl` is set when the service alone decides how long a secret lives. `listed` is
-    whether the service lists a principal's secrets: where it does not, only the vault tells which one is in use.
-    `ends` is whether a secret can be given an end. `slots` are the names of the two where there are two; without names those that
-    are listed count, because none is ever empty. `slot_is_user`: each slot is a user of its own, set aside for rotator, so that
-    the idle one may always be filled, and the user name changes with every rotation.
+    `propagation` is how long a new secret may need until every replica of the service accepts it; verification waits and repeats
+    within `propagation_limit`. `lease_ttl` is set when the service alone decides how long a secret lives. `listed` is whether
+    the service lists a principal's secrets: where it does not, only the vault tells which one is in use. `ends` is whether the
+    service dates its secrets: tells when one was made, and gives it an end. `slots` are the names of the two where there are
+    two; without names those that are listed count, because none is ever empty. `slot_is_user`: each slot is a user of its own,
+    set aside for rotator, so that the idle one may always be filled, and the user name changes with every rotation.
     `made_by_hand` and `ended_by_hand` tell a person, in a sentence each, where a secret is made and where the old one is ended.
     """
 

@@ -66,9 +66,11 @@ def made_unseen(context: Context, record: RotationRecord, in_use: str) -> Iterat
     """Yield secrets that a rotation made and never kept: those that carry its name, or fill the slot that it announced."""
     if is_brought(record.handle):
         return
-    for one in context.driver(record.principal).inspect(record.principal):
+    driver = context.driver(record.principal)
+    for one in driver.inspect(record.principal):
         if one.handle.id in {record.handle, record.replaces, in_use, *record.old}:
             continue
         announced = record.phase is Phase.INTENT and bool(record.slot) and one.handle.slot == record.slot
-        if one.handle.marker == record.rotation or (announced and record.issued_at and made_then(one, record.issued_at)):
+        begun_at = record.issued_at if announced else None
+        if one.handle.marker == record.rotation or (begun_at and made_then(one, begun_at, driver.traits)):
             yield one.handle

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from rotator.model.credential import Credential, Origin, Overlap, is_brought
+from rotator.model.credential import Credential, Origin, Overlap, Traits, is_brought
 from rotator.model.errors import Held, NotFound, Rejected, VerificationFailed
 from rotator.model.estate import STAGED_SUFFIX, TAG_HANDLE, StoredSecret
 from rotator.model.image import ImageReference
@@ -215,7 +215,7 @@ def _checked_slot(
 
     The last look before the one effect that could lock groups out.
     """
-    now = context.clock.now()
+    now, traits = context.clock.now(), context.driver(item.principal).traits
     in_use = {*item.old, current.tags.get(TAG_HANDLE, "") if current else ""}
     ours = found if found is not None and found.rotation == item.rotation and found.slot == item.slot else None
     if found is not None and ours is None:
@@ -229,7 +229,7 @@ def _checked_slot(
     if filling.handle.id in in_use:
         raise Held(f"{item.principal.id}: {item.slot} is the password in use; the plan is wrong and nothing was done")
     announced = ours.issued_at if ours is not None and ours.phase is Phase.INTENT else None
-    if filling.handle.id == item.replaces or (announced is not None and made_then(filling, announced)):
+    if filling.handle.id == item.replaces or (announced is not None and made_then(filling, announced, traits)):
         return filling.handle.id
     raise Held(
         f"{item.principal.id}: {item.slot} was filled by somebody else since the plan",
@@ -237,10 +237,11 @@ def _checked_slot(
     )
 
 
-def made_then(credential: Credential, announced: datetime) -> bool:
+def made_then(credential: Credential, announced: datetime, traits: Traits) -> bool:
     """Whether a secret may be the one that was announced at that instant."""
     made = credential.issued_at
     if made is None:
-        # The service does not tell; somebody else would have to have filled the announced slot meanwhile.
-        return True
+        # Of a service that never tells, the announced slot is taken to be ours: nobody but rotator is to fill it. One that tells
+        # and did not this time has said nothing, and a secret that may be somebody else's is kept.
+        return not traits.ends
     return announced - _CLOCKS_APART <= made <= announced + _MADE_WITHIN
