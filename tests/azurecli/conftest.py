@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from rotator.cli.exits import Exit
 from rotator.cli.sandbox import environment_of
 from rotator.sandbox.estates.builder import ECR_SERVER, Builder
+from rotator.sandbox.estates.documents import Secret
 from rotator.sandbox.serve import Sandbox, SandboxOptions
 from rotator.sandbox.world import World
 from tests.conftest import Programs
@@ -34,6 +36,7 @@ class Terminal:
     """A person's shell, in which `eval "$(rotator sandbox env --azure-cli)"` was said."""
 
     sandbox: Sandbox
+    accounts: dict[str, Secret]
 
     @property
     def world(self) -> World:
@@ -83,19 +86,19 @@ class Terminal:
     def _audit(self) -> dict[str, Any]:
         settings = self.sandbox.options.directory / "rotator.yaml"
         ended = run("audit", "--json", "--fail-on", "never", "--config", str(settings))
-        assert ended.status == 0, ended.err
+        # Nobody has told rotator yet how the other parties' tokens are managed: what it could not see, it says.
+        assert ended.status in {Exit.CLEAN, Exit.INCOMPLETE}, ended.err
         told: dict[str, Any] = json.loads(ended.out)
         return told
 
 
+# The guide's repository at each party, and what rotator calls its kind of credential.
 THIRD_PARTIES = {
-    # host: user, password, repository, where tokens come from, the service's name
-    "docker.io": ("yourname", "dckr_pat_right", "yourname/private-repo", "auth.docker.io/token", "registry.docker.io"),
-    "ghcr.io": ("your-gh-username", "ghp_right", "your-org/your-image", "ghcr.io/token", "ghcr.io"),
-    "registry.gitlab.com": ("gitlab+deploy-token-17", "gldt-right", "namespace/project/image",
-                            "gitlab.com/jwt/auth", "container_registry"),
-    "quay.io": ("org+robot", "quay-right", "org/repo", "quay.io/v2/auth", "quay.io"),
-}  # fmt: skip
+    "docker.io": ("yourname/private-repo", "docker-hub"),
+    "ghcr.io": ("your-org/your-image", "ghcr"),
+    "registry.gitlab.com": ("namespace/project/image", "gitlab-deploy-token"),
+    "quay.io": ("org/repo", "quay"),
+}
 
 
 @pytest.fixture
@@ -106,19 +109,27 @@ def terminal(programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with Sandbox(SandboxOptions(directory=tmp_path, estate="one-ecr", manners="quiet")) as sandbox:
         for name, value in sandbox.environment.items():
             monkeypatch.setenv(name, value)
-        _plant(sandbox.world)
+        accounts = _plant(sandbox.world)
         told = {"address": sandbox.address, "control": sandbox.control_url, "environment": environment_of(sandbox)}
         (tmp_path / "sandbox.json").write_text(json.dumps(told))
-        yield Terminal(sandbox)
+        yield Terminal(sandbox, accounts)
 
 
-def _plant(world: World) -> None:
-    """Push the guide's images, and open the accounts that it takes for granted."""
+def _plant(world: World) -> dict[str, Secret]:
+    """Push the guide's images, and open the accounts that it takes for granted, each with a token that its party issues."""
     with world.lock:
         next(iter(world.registries.acr.values())).repositories["myimage"] = {"v1"}
         world.aws.add_registry(ECR_SERVER, ["myapp"])
         world.registries.plain[ECR_SERVER].repositories["myapp"] = {"tag"}
         build = Builder(world, "guide")
-        for host, (user, password, repository, realm, service) in THIRD_PARTIES.items():
-            build.plain(host, "bearer", {user: password}, (repository,), realm=f"https://{realm}", service=service)
+        hub, github, gitlab, quay = (repository for repository, _ in THIRD_PARTIES.values())
+        build.gitlab_registry((gitlab,))
+        accounts = {
+            "docker.io": build.docker_hub("yourname", (hub,), age=1, expires=80, vault=False),
+            "ghcr.io": build.github("your-gh-username", (github,), age=1, expires=80, vault=False),
+            "registry.gitlab.com": build.gitlab_token("gitlab-deploy-token", "projects/17", age=1, expires=80, vault=False),
+            "quay.io": build.quay(("org+robot",), (quay,), age=1, vault=False),
+        }
+        for host, (repository, _) in THIRD_PARTIES.items():
             world.registries.plain[host].repositories[repository] = {"tag"}
+        return accounts

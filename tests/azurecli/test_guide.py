@@ -155,19 +155,19 @@ def _mended(commands: str) -> str:
     return commands
 
 
-def _third_party(host: str) -> dict[str, str]:
-    user, password, repository, _, _ = THIRD_PARTIES[host]
-    return {"APP": "app-generic", "REGISTRY": host, "USERNAME": user, "PASSWORD": password, "IMAGE": f"{repository}:tag"}
+def _third_party(terminal: Terminal, host: str) -> dict[str, str]:
+    account, image = terminal.accounts[host], f"{THIRD_PARTIES[host][0]}:tag"
+    return {"APP": "app-generic", "REGISTRY": host, "USERNAME": account.username, "PASSWORD": account.password, "IMAGE": image}
 
 
 def test_without_cpu_and_memory_the_service_refuses(terminal: Terminal) -> None:
-    assert "ResourceRequestsNotSpecified" in terminal.fails(_GENERIC, **_third_party("quay.io"))
+    assert "ResourceRequestsNotSpecified" in terminal.fails(_GENERIC, **_third_party(terminal, "quay.io"))
 
 
 def test_the_cli_reads_no_dash_as_standard_input_and_no_sku_at_the_top(terminal: Terminal) -> None:
     """Both fail in the CLI itself, before a request is sent."""
     assert "No such file or directory: -" in terminal.fails(f"UAMI_ID=/any\n{_IDENTITY_GROUP}")
-    assert "Unable to deserialize" in terminal.fails(_GENERIC_FILE, **_third_party("quay.io"))
+    assert "Unable to deserialize" in terminal.fails(_GENERIC_FILE, **_third_party(terminal, "quay.io"))
     assert "aci.groups.put" not in terminal.world.requests
 
 
@@ -209,14 +209,14 @@ def test_amazon_ecr(terminal: Terminal, programs: Programs) -> None:
 
 @pytest.mark.parametrize("host", THIRD_PARTIES)
 def test_docker_hub_ghcr_gitlab_and_quay_in_the_generic_pattern(terminal: Terminal, host: str) -> None:
-    right = _third_party(host)
+    right = _third_party(terminal, host)
     assert "InaccessibleImage" in terminal.fails(_mended(_GENERIC), **right | {"PASSWORD": "wrong"})
     terminal.works(_mended(_GENERIC), **right)
-    assert terminal.audited("app-generic").startswith("password:")
+    assert terminal.audited("app-generic") == f"password:{THIRD_PARTIES[host][1]}"
 
 
 def test_the_generic_pattern_in_a_file(terminal: Terminal) -> None:
-    right = _third_party("quay.io")
+    right = _third_party(terminal, "quay.io")
     assert "InaccessibleImage" in terminal.fails(_mended(_GENERIC_FILE), **right | {"IMAGE": "org/repo:another"})
     terminal.works(_mended(_GENERIC_FILE), **right)
-    assert terminal.audited("app-generic").startswith("password:")
+    assert terminal.audited("app-generic") == "password:quay"
