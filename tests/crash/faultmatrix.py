@@ -10,8 +10,8 @@ from rotator.model.credential import Overlap, PrincipalKind
 from rotator.sandbox import FaultPlan
 from tests.crash.invariants import INVARIANTS, violations
 from tests.crash.kinds import traits_of
-from tests.crash.schedule import Rehearsal, owner, repeat
-from tests.crash.stage import RUN, Journal, Stage, Turn
+from tests.crash.schedule import Rehearsal, Stroke, brought, nights, owner, repeat
+from tests.crash.stage import IMPORT, RUN, Journal, Stage, Turn
 from tests.crash.tally import Tally
 from tests.crash.traps import Boundary
 
@@ -85,6 +85,8 @@ def play_disturbed(
         for number in range(night, night + CALM_NIGHTS + _MORE_NIGHTS):
             stage.sandbox.world.clock.advance(stage.pause.total_seconds())
             stage.take(Turn(night=number, arguments=_taken_up(stage)))
+            if brought(kind) and number == night:
+                stage.take(Turn(night=number, arguments=IMPORT, brings=True))  # the person tries once more
             tries = 1 + stage.deaths + stage.struck + (number // 3 if leases else 0)  # a lease is due again three nights later
             found = violations(stage, kind, tries=tries)
             if number >= night + CALM_NIGHTS - 1 and not found:
@@ -102,23 +104,20 @@ def _taken_up(stage: Stage) -> tuple[str, ...]:
 def play_cell(cell: Cell, folder: Path, tally: Tally) -> None:
     """Play one cell of the matrix."""
     again = f"the cell is {cell}\n{repeat('--crash-full -k test_each_fault_at_each_operation')}"
-    play_disturbed(cell.kind, folder, [Turn(night=0)], {0: cell.plan()}, tally, again)
+    play_disturbed(cell.kind, folder, nights(cell.kind, (), 1), {0: cell.plan()}, tally, again)
 
 
-def mixture(seed: int, kind: PrincipalKind, rehearsal: Rehearsal) -> tuple[list[Turn], dict[int, FaultPlan]]:
+def mixture(seed: int, kind: PrincipalKind, rehearsal: Rehearsal) -> tuple[tuple[Turn, ...], dict[int, FaultPlan]]:
     """Draw one to three deaths and up to four faults in the first two nights."""
     chance = Random(f"{seed} of {kind}")  # noqa: S311 - a schedule that can be repeated
     boundaries: Sequence[Boundary] = (*rehearsal.at_effects(), *rehearsal.at_commits())
     early = [one for one in boundaries if one.night <= 1]
-    turns = []
     deaths = sorted(chance.sample(early, chance.randint(1, 3)), key=lambda one: one.night)
-    for night in (0, 1):
-        turns += [Turn(night=night, dies=one, then=chance.choice(list(Journal))) for one in deaths if one.night == night]
-        turns.append(Turn(night=night))
+    strokes = [Stroke(at=one, then=chance.choice(list(Journal))) for one in deaths]
     matrix = list(cells(kind, rehearsal))
     faults = {}
     for night in (0, 1):
         drawn = chance.sample(matrix, chance.randint(0, 4))
         rules = [rule for cell in drawn for rule in cell.plan().rules]
         faults[night] = FaultPlan(rules, seed)
-    return turns, faults
+    return nights(kind, strokes, 2), faults

@@ -48,21 +48,30 @@ class Schedule:
         return cls(kind=PrincipalKind(kind), strokes=tuple(strokes))
 
     def turns(self) -> tuple[Turn, ...]:
-        """Each night its deaths, then a process that lives.
+        """Each night its deaths, then a process that lives."""
+        return nights(self.kind, self.strokes, NIGHTS)
 
-        Where a person brings the secret, the first night is theirs: what has died is carried on by an ordinary run, as far as the
-        vault tells of it, and then the person tries once more.
-        """
-        turns: list[Turn] = []
-        by_person = traits_of(self.kind).origin is Origin.PERSON
-        for night in range(NIGHTS):
-            brings = by_person and night == 0
-            verb = IMPORT if brings else RUN
-            died = [one for one in self.strokes if one.at.night == night]
-            turns += [Turn(night=night, arguments=verb, dies=one.at, then=one.then, brings=brings) for one in died]
-            turns += [Turn(night=night)] if brings and died else []
-            turns.append(Turn(night=night, arguments=verb, brings=brings))
-        return tuple(turns)
+
+def nights(kind: PrincipalKind, strokes: Sequence[Stroke], count: int) -> tuple[Turn, ...]:
+    """Return the turns of so many nights: in each its deaths, then a process that lives.
+
+    Where a person brings the secret, the first night is theirs: what has died is carried on by an ordinary run, as far as the
+    vault tells of it, and then the person tries once more.
+    """
+    turns: list[Turn] = []
+    for night in range(count):
+        brings = brought(kind) and night == 0
+        verb = IMPORT if brings else RUN
+        died = [one for one in strokes if one.at.night == night]
+        turns += [Turn(night=night, arguments=verb, dies=one.at, then=one.then, brings=brings) for one in died]
+        turns += [Turn(night=night)] if brings and died else []
+        turns.append(Turn(night=night, arguments=verb, brings=brings))
+    return tuple(turns)
+
+
+def brought(kind: PrincipalKind) -> bool:
+    """Tell whether a person brings a kind's new secrets."""
+    return traits_of(kind).origin is Origin.PERSON
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

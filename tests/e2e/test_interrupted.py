@@ -41,7 +41,9 @@ def test_clouds_that_go_away_during_a_rotation_and_come_back(fixed: Desk) -> Non
     fixed.sandbox.start()
     again = fixed.run(*ETL)
     assert again.status == 0, again.words
-    assert "2 groups moved" in again.words
+    # How many the first run still reached depends on how fast the ports close.
+    put = fixed.sandbox.oracle.report()["redeploys"]
+    assert put == {fixed.group("etl-hourly").lower(): 1, fixed.group("features-mixed").lower(): 1}
     assert fixed.unharmed()
 
 
