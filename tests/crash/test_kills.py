@@ -12,7 +12,7 @@ from random import Random
 import pytest
 
 from rotator.model.credential import Overlap, PrincipalKind
-from tests.crash.kinds import KINDS, traits_of
+from tests.crash.kinds import KINDS, leads, traits_of
 from tests.crash.schedule import Rehearsal, Schedule, Stroke, play
 from tests.crash.stage import Journal
 from tests.crash.tally import Tally
@@ -20,13 +20,15 @@ from tests.crash.traps import Boundary
 
 Rehearsals = Callable[[PrincipalKind], Rehearsal]
 _KINDS = pytest.mark.parametrize("kind", KINDS, ids=str)
-# How much of everything continuous integration has time for.
-_EVERY_COMMIT, _PAIRS, _MANY_PAIRS = 7, 2, 120
+# How much of everything continuous integration has time for; a kind that goes the way of another gets a third of that.
+_EVERY_COMMIT, _PAIRS, _MANY_PAIRS, _FOLLOWER = 7, 2, 120, 3
 
 
 def once(kind: PrincipalKind, boundaries: Sequence[Boundary], *, full: bool, every: int = 1) -> Iterator[Schedule]:
     """Yield one death at each boundary: with everything that can happen to the journal, or with one of these in turn."""
-    chosen = boundaries if full else boundaries[::every]
+    every = every if leads(kind) else every * _FOLLOWER
+    # Each kind begins elsewhere, so that followers of one sort die at different places.
+    chosen = boundaries if full else boundaries[KINDS.index(kind) % min(every, len(boundaries) or 1) :: every]
     for boundary, then in zip(chosen, cycle(Journal), strict=False):
         for each in Journal if full else (then,):
             yield Schedule(kind=kind, strokes=(Stroke(at=boundary, then=each),))

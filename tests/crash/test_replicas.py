@@ -122,6 +122,12 @@ class Fleet:
             assert "Traceback" not in file.read_text()
 
 
+def assert_once(issued: Counter[str], strikes: int) -> None:
+    """One secret for each principal. Who is struck between the making of one and its staging leaves it to be made once more."""
+    assert issued.total() - len(issued) <= strikes, issued
+    assert max(issued.values()) <= 2, issued
+
+
 def _free_port() -> int:
     import socket
 
@@ -167,8 +173,7 @@ def test_replicas_that_are_killed_and_frozen_rotate_a_fleet_once(
     fleet.stop()
 
     after: Counter[str] = Counter(fleet.sandbox.oracle.report()["issued"])
-    issued = after - before
-    assert set(issued.values()) == {1}, issued
+    assert_once(after - before, kills)
     assert set(fleet.rotated().values()) <= {"soaking", "success"}, fleet.rotated()
     fleet.assert_whole(postgres.dump(fleet.url, programs))
 
@@ -189,6 +194,6 @@ def test_three_single_runs_share_the_work_and_the_end_of_one_of_them(fleet: Flee
     assert fleet.running[0].wait(_LONGEST) == 0, fleet.told()
 
     after: Counter[str] = Counter(fleet.sandbox.oracle.report()["issued"])
-    assert set((after - before).values()) == {1}
+    assert_once(after - before, 1)
     assert fleet.open_work() == 0
     fleet.assert_whole(postgres.dump(fleet.url, programs))
