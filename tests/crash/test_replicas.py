@@ -125,7 +125,6 @@ class Fleet:
 def assert_once(issued: Counter[str], strikes: int) -> None:
     """One secret for each principal. Who is struck between the making of one and its staging leaves it to be made once more."""
     assert issued.total() - len(issued) <= strikes, issued
-    assert max(issued.values()) <= 2, issued
 
 
 def _free_port() -> int:
