@@ -15,6 +15,7 @@ REPOSITORY_READER = "b93aa761-3e63-49ed-ac28-beffa264f7ac"
 SECRETS_USER = "4633458b-17de-408a-b874-0445c86b69e6"
 
 _AZURE = {PrincipalKind.ACR_TOKEN, PrincipalKind.ACR_ADMIN, PrincipalKind.ACR_REFRESH_TOKEN, PrincipalKind.ENTRA_APP}
+_BROUGHT = {PrincipalKind.GHCR, PrincipalKind.OTHER}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,11 +110,12 @@ def _shut(registry: Registry) -> str:
 
 
 def _not_in_vault(principal: Principal, estate: Estate) -> str:
-    stored = estate.secrets_of.get(principal.id)
-    if stored is None:
-        return f"the password of {principal.id} is not in the vault; rotate it first, or store it there tagged rotator-principal"
-    if not stored.enabled:
-        return f"the vault's secret {stored.name} is disabled, so that no group could read it; enable its newest version"
     if principal.kind is PrincipalKind.ACR_REFRESH_TOKEN:
         return "a refresh token ends after three hours wherever it is stored; move to a managed identity"
+    stored = estate.secrets_of.get(principal.id)
+    if stored is None:
+        verb = "import" if principal.kind in _BROUGHT else "rotate --force --only"
+        return f"the password of {principal.id} is not in the vault; first: rotator {verb} '{principal.id}'"
+    if not stored.enabled:
+        return f"the vault's secret {stored.name} is disabled, so that no group could read it; enable its newest version"
     return ""

@@ -27,7 +27,7 @@ def _path(group: ContainerGroup, identity: Move | None, reference: Move | None) 
     for move, way in ((identity, Way.MANAGED_IDENTITY), (reference, Way.VAULT_REFERENCE)):
         if move is not None and move.step in {Step.MOVE, Step.FINISH}:
             rest = len(inline) - len({one.registry for one in move.changes} & {one.registry for one in inline})
-            why = f"its other {rest} stored passwords stay" if rest else ""
+            why = f"{rest} other stored {'password stays' if rest == 1 else 'passwords stay'}" if rest else ""
             return Path(group=group.id, way=way, command=f"rotator migrate --to {way.value} --only {group.name}", why=why)
     # What keeps it from its better way is what a person should mend.
     for move in (identity, reference):

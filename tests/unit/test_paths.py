@@ -34,10 +34,12 @@ def test_one_command_goes_the_cheapest_way(principal: Principal, way: Way) -> No
     assert path.command == f"rotator migrate --to {way.value} --only web"
 
 
-def test_what_the_vault_does_not_hold_is_to_be_rotated_first() -> None:
+def test_what_the_vault_does_not_hold_is_to_be_brought_or_rotated_first() -> None:
     [path] = paths_of(estate(group("web", bound(GHCR))))
     assert path.way is Way.IMPOSSIBLE
-    assert "is not in the vault; rotate it first" in path.why
+    assert path.why == f"the password of {GHCR.id} is not in the vault; first: rotator import '{GHCR.id}'"
+    [path] = paths_of(estate(group("web", bound(LEASE))))
+    assert path.why.endswith(f"first: rotator rotate --force --only '{LEASE.id}'")
 
 
 def test_a_registry_that_nobody_sees_cannot_give_a_role_but_the_vault_may_be_referred_to() -> None:
