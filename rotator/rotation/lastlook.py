@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rotator.model.credential import Credential, Handle
 from rotator.model.errors import Held, NotFound, VerificationFailed
 from rotator.model.estate import TAG_HANDLE
-from rotator.model.group import GroupState
+from rotator.model.group import GroupState, registry_password
 from rotator.model.image import ImageReference
 from rotator.model.rotation import Action, Consumer, PlanItem
 from rotator.rotation.context import Context
@@ -72,9 +72,9 @@ def _can_be_moved(context: Context, consumer: Consumer) -> None:
         raise Held(f"{group.name} is being deployed by somebody else, and would be out until that is over; nothing was made")
     if consumer.inline and group.state in {GroupState.STOPPED, GroupState.FINISHED}:
         raise Held(f"{group.name} does not run any more, and could not start again afterwards; nothing was made")
-    bound = {f"imageRegistryCredentials/{registry}/password" for registry in consumer.registries}
+    bound = {registry_password(one) for one in consumer.registries}
     for field in group.write_only if consumer.action is Action.REDEPLOY else ():
-        if field.path not in bound and context.values.locate(group, field) is None:
+        if field not in bound and context.values.locate(group, field) is None:
             raise Held(
                 f"{group.name} could not be put again: nothing holds {field.path}; nothing was made", missing=(field.path,)
             )
