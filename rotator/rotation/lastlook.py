@@ -9,7 +9,6 @@ from rotator.model.credential import Credential, Handle
 from rotator.model.errors import Held, NotFound, VerificationFailed
 from rotator.model.estate import TAG_HANDLE
 from rotator.model.group import GroupState, registry_password
-from rotator.model.image import ImageReference
 from rotator.model.rotation import Action, Consumer, PlanItem
 from rotator.rotation.context import Context
 from rotator.rotation.record import TAG_USERNAME, RotationRecord
@@ -47,8 +46,7 @@ def _old_one_pulls(context: Context, item: PlanItem) -> None:
     Its refusal is no obstacle: the groups are out already, and a new secret is what helps.
     """
     stored = context.version_of(item.secret_name, item.old)
-    images = [ImageReference.parse(text) for text in sorted({text for one in item.consumers for text in one.images})]
-    if stored is None or not images:
+    if stored is None or not item.images:
         return
     credential = Credential(
         handle=Handle(principal=item.principal, id=stored.tags[TAG_HANDLE]),
@@ -56,10 +54,10 @@ def _old_one_pulls(context: Context, item: PlanItem) -> None:
     )
     secret = context.vault.read(item.secret_name, stored.version)
     try:
-        missing = pull_all(context.driver(item.principal), credential, secret, images)
+        missing = pull_all(context.driver(item.principal), credential, secret, item.images)
     except VerificationFailed:
         return
-    if len(missing) == len(images):
+    if len(missing) == len(item.images):
         raise Held(f"{item.principal.id}: none of its images exists any more, so nothing could prove a new secret")
 
 
