@@ -434,4 +434,3 @@ class GroupClaims(Protocol):
 
 
 DriverTable = Mapping[PrincipalKind, RegistryDriver]
-Notices = Iterable[RotationEvent]

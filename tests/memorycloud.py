@@ -19,6 +19,7 @@ from rotator.model.group import Binding, ContainerGroup, GroupState, Inline, Vau
 from rotator.model.image import ImageReference
 from rotator.model.rotation import RotationEvent
 from rotator.model.usage import Use
+from tests.fakes import FakeClock
 
 START = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 VAULT = "https://kv.vault.azure.net"
@@ -89,17 +90,6 @@ def failure(fault: Fault, what: str) -> RotatorError | Crash:
             return Conflict(f"{what} is busy", api="memory", operation="effect")
 
 
-class MemoryClock:
-    def __init__(self, now: datetime = START) -> None:
-        self._now = now
-
-    def now(self) -> datetime:
-        return self._now
-
-    def sleep(self, duration: timedelta) -> None:
-        self._now += max(duration, timedelta(0))
-
-
 @dataclass
 class Issued:
     value: str
@@ -125,7 +115,7 @@ class MemoryCloud:
     """
 
     overlap: Overlap = Overlap.TWO_SLOTS
-    clock: MemoryClock = field(default_factory=MemoryClock)
+    clock: FakeClock = field(default_factory=lambda: FakeClock(START))
     issued: list[Issued] = field(default_factory=list)
     vault: dict[str, list[StoredVersion]] = field(default_factory=dict)
     groups: dict[str, ContainerGroup] = field(default_factory=dict)

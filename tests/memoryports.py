@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from rotator.model.arm import ArmId
 from rotator.model.credential import Credential, Handle, Principal, PrincipalKind
 from rotator.model.errors import Held, NotFound, Rejected, VerificationFailed
-from rotator.model.estate import Estate, PrincipalRecord, Registry, StoredSecret, Unread
+from rotator.model.estate import Estate, PrincipalRecord, StoredSecret, Unread
 from rotator.model.group import Binding, ContainerGroup, Inline, Source, WriteOnlyField
 from rotator.model.image import ImageReference
 from rotator.model.secret import Secret
@@ -16,6 +16,7 @@ from rotator.model.usage import Uses
 from rotator.ports import Health
 from rotator.rotation.context import Context
 from rotator.rotation.rules import Rules
+from tests.builders import registry
 from tests.memorycloud import AWS, BOT, LEASE, PROPAGATION, SECRETS, TOKEN, TRAITS, VAULT, Issued, MemoryCloud, StoredVersion
 
 
@@ -37,22 +38,7 @@ def estate_of(cloud: MemoryCloud, *unread: str) -> Estate:
         observed_at=cloud.clock.now(),
         subscriptions=("s",),
         groups=() if "container-groups" in unread else tuple(cloud.groups.values()),
-        registries=(
-            Registry(
-                id=ArmId("/registries/demo"),
-                name="demo",
-                login_server=TOKEN.registry,
-                location="westeurope",
-                sku="Premium",
-                admin_enabled=False,
-                anonymous_pull=False,
-                abac=False,
-                public_access=True,
-                rules_deny=False,
-                trusted_services=True,
-                endpoints=(),
-            ),
-        ),
+        registries=(registry(id=ArmId("/registries/demo"), login_server=TOKEN.registry, sku="Premium"),),
         records={one: PrincipalRecord(principal=one, credentials=MemoryDriver(cloud, one.kind).listed(one)) for one in seen},
         secrets=() if "vault" in unread else tuple(MemoryVault(cloud).inventory()),
         unsourced={},

@@ -9,7 +9,6 @@ from rotator.model.estate import (
     TAG_PRINCIPAL,
     Estate,
     PrincipalRecord,
-    Registry,
     StoredSecret,
     Unread,
 )
@@ -37,6 +36,7 @@ from rotator.model.rotation import (
     RotationEvent,
     RotationOutcome,
 )
+from tests.builders import registry
 
 NOW = datetime(2026, 11, 2, 8, 30, tzinfo=UTC)
 SUBSCRIPTION = "8a1f2c3d-0000-4000-8000-000000000001"
@@ -107,21 +107,14 @@ def credential(principal: Principal, handle: str, age: int, left: int | None) ->
 
 
 def estate(*, unread: bool = True) -> Estate:
-    registry = Registry(
+    northwind = registry(
+        "northwind",
         id=ArmId(
             f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-shop/providers/Microsoft.ContainerRegistry/registries/northwind"
         ),
-        name="northwind",
         login_server=REGISTRY,
-        location="westeurope",
         sku="Premium",
         admin_enabled=True,
-        anonymous_pull=False,
-        abac=False,
-        public_access=True,
-        rules_deny=False,
-        trusted_services=True,
-        endpoints=(),
     )
     records = {
         PULL: PrincipalRecord(
@@ -153,7 +146,7 @@ def estate(*, unread: bool = True) -> Estate:
         observed_at=NOW,
         subscriptions=(SUBSCRIPTION, OTHER_SUBSCRIPTION),
         groups=groups(),
-        registries=(registry,),
+        registries=(northwind,),
         records=records,
         secrets=(secret,),
         unsourced={group_id("billing"): (WriteOnlyField("containers/billing/environmentVariables/DB_PASSWORD/secureValue"),)},

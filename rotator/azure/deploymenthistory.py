@@ -5,7 +5,7 @@ Shapes: the REST reference of Microsoft.Resources, Deployments - List By Resourc
 
 from collections.abc import Mapping
 
-from rotator.azure.writeonly import part
+from rotator.azure.writeonly import objects, part
 from rotator.clients.arm import Arm
 from rotator.model.arm import ArmId
 from rotator.ports import TemplateDeployment
@@ -35,9 +35,8 @@ class AzureDeploymentHistory:
             if str(inside.get("provisioningState", "")).lower() != "succeeded":
                 continue
             made = TemplateDeployment(name=str(one.get("name", "")), at=str(inside.get("timestamp", "")))
-            outputs = inside.get("outputResources")
-            for output in outputs if isinstance(outputs, list) else ():
-                resource = ArmId(str(part({"it": output}, "it").get("id", "")))
+            for output in objects(inside.get("outputResources")):
+                resource = ArmId(str(output.get("id", "")))
                 # All instants are written in the same form, in UTC, so their texts are in their order.
                 if resource not in found or found[resource].at < made.at:
                     found[resource] = made

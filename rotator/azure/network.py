@@ -7,6 +7,7 @@ Shapes: the REST reference of Microsoft.Network (virtualNetworks/subnets, privat
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from rotator.azure.writeonly import objects, part
 from rotator.clients.arm import Arm
 from rotator.model.arm import ArmId
 from rotator.model.network import REGISTRY_ZONE, PrivateEndpoint, PrivateZone, Subnet
@@ -26,22 +27,16 @@ class AzureNetworks:
 
     def subnet(self, subnet: ArmId) -> Subnet:
         """Return one subnet. Raises NotFound, Denied, Unavailable."""
-        inside = _part(self._get(subnet, "read-subnet", "virtualNetworks/subnets/read"), "properties")
-        delegations = (_part(one, "properties").get("serviceName") for one in _objects(inside.get("delegations")))
-        return Subnet(
-            id=subnet,
-            delegated=any(str(one).lower() == _DELEGATION for one in delegations),
-            service_endpoints=tuple(str(one.get("service", "")) for one in _objects(inside.get("serviceEndpoints"))),
-            nat_gateway=bool(_part(inside, "natGateway")),
-            route_table=bool(_part(inside, "routeTable")),
-        )
+        inside = part(self._get(subnet, "read-subnet", "virtualNetworks/subnets/read"), "properties")
+        delegations = (part(one, "properties").get("serviceName") for one in objects(inside.get("delegations")))
+        return Subnet(id=subnet, delegated=any(str(one).lower() == _DELEGATION for one in delegations))
 
     def endpoint(self, endpoint: ArmId) -> PrivateEndpoint:
         """Return one private endpoint. Raises NotFound, Denied, Unavailable."""
-        inside = _part(self._get(endpoint, "read-private-endpoint", "privateEndpoints/read"), "properties")
-        addresses = [str(one) for config in _objects(inside.get("customDnsConfigs")) for one in config.get("ipAddresses") or ()]
+        inside = part(self._get(endpoint, "read-private-endpoint", "privateEndpoints/read"), "properties")
+        addresses = [str(one) for config in objects(inside.get("customDnsConfigs")) for one in config.get("ipAddresses") or ()]
         return PrivateEndpoint(
-            id=endpoint, subnet=ArmId(str(_part(inside, "subnet").get("id", ""))), addresses=tuple(dict.fromkeys(addresses))
+            id=endpoint, subnet=ArmId(str(part(inside, "subnet").get("id", ""))), addresses=tuple(dict.fromkeys(addresses))
         )
 
     def zones(self, subscription: str) -> Iterator[PrivateZone]:
@@ -56,7 +51,7 @@ class AzureNetworks:
             f"{zone.text}/virtualNetworkLinks", "list-zone-links", "privateDnsZones/virtualNetworkLinks/read", zone.name
         )
         records = self._list(f"{zone.text}/A", "list-zone-records", "privateDnsZones/A/read", zone.name)
-        networks = (str(_part(_part(one, "properties"), "virtualNetwork").get("id", "")) for one in links)
+        networks = (str(part(part(one, "properties"), "virtualNetwork").get("id", "")) for one in links)
         return PrivateZone(
             id=zone,
             networks=frozenset(ArmId(one) for one in networks if one),
@@ -80,13 +75,4 @@ class AzureNetworks:
 
 
 def _addresses(record: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(str(one.get("ipv4Address", "")) for one in _objects(_part(record, "properties").get("aRecords")))
-
-
-def _part(holder: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    found = holder.get(key)
-    return found if isinstance(found, Mapping) else {}
-
-
-def _objects(value: object) -> list[Mapping[str, Any]]:
-    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
+    return tuple(str(one.get("ipv4Address", "")) for one in objects(part(record, "properties").get("aRecords")))

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import TypedDict
 
-from rotator.azure.writeonly import Object, objects, part, registry_password
+from rotator.azure.writeonly import Object, objects, part
 from rotator.clients.arm import Arm
 from rotator.model.arm import ArmId
 from rotator.model.credential import Principal, PrincipalKind
 from rotator.model.errors import Held, Rejected
 from rotator.model.estate import STAGED_SUFFIX, TAG_FIELD, TAG_GROUP, TAG_PRINCIPAL, StoredSecret
-from rotator.model.group import ContainerGroup, Inline, WriteOnlyField
+from rotator.model.group import ContainerGroup, Inline, WriteOnlyField, registry_password
 from rotator.model.secret import Secret
 from rotator.ports import SecretStore
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
-from rotator.model.group import WriteOnlyField
+from rotator.model.group import WriteOnlyField, registry_password
 from rotator.model.image import normal_server
 
 Object = dict[str, Any]
@@ -137,8 +137,3 @@ def _policy(properties: Object) -> Iterator[Place]:
         yield Place(WriteOnlyField("confidentialComputeProperties"), properties, "confidentialComputeProperties", Form.OBJECT)
     elif not inside.get("ccePolicy"):
         yield Place(WriteOnlyField("confidentialComputeProperties/ccePolicy"), inside, "ccePolicy")
-
-
-def registry_password(host: str) -> WriteOnlyField:
-    """Return the field of a registry entry's password; `host` is the normalised server."""
-    return WriteOnlyField(f"imageRegistryCredentials/{host}/password")

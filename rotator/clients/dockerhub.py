@@ -3,14 +3,16 @@
 Addresses and fields: docs.docker.com/reference/api/hub/latest.
 """
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from rotator.clients.rest import Rest, bearer
-from rotator.model.errors import Indeterminate
+from rotator.clients.instants import instant_of, text_of
+from rotator.clients.rest import Rest, RestAnswer, bearer
+from rotator.model.errors import Indeterminate, NotFound
 from rotator.model.secret import Secret
 
 API = "docker-hub"
@@ -36,93 +38,80 @@ class HubToken:
         return self.expires_at is not None and self.expires_at <= now
 
 
-class DockerHub:
-    """Docker Hub's management API. `organization` is empty for the personal tokens of whoever the session belongs to."""
+class HubTokens:
+    """The access tokens of one owner: of an organisation, or without one the personal tokens of whoever has logged in."""
 
-    def __init__(self, rest: Rest) -> None:
+    def __init__(self, rest: Rest, session: Secret, organization: str) -> None:
         self._rest = rest
+        self._session = session
+        self._organization = organization
+        self._path = f"/v2/orgs/{quote(organization, safe='')}/access-tokens" if organization else "/v2/access-tokens"
 
-    def session(self, identifier: str, secret: Secret) -> Secret:
-        """Log in and return the short-lived token that the other calls are made with. Raises Denied when it is refused."""
-        answer = self._rest.send(
-            "POST",
-            "/v2/auth/token",
-            operation="log-in",
-            body={"identifier": identifier, "secret": secret.reveal()},
-            needs=f"a password or token with which {identifier} can log in to Docker Hub",
-            thing=identifier,
-        )
-        return Secret(_text(answer.body, "access_token", "log-in"))
-
-    def tokens(self, session: Secret, organization: str) -> tuple[HubToken, ...]:
+    def listed(self) -> tuple[HubToken, ...]:
         """Return every token, live or not. NotFound when there is no such organisation."""
-        return tuple(self._tokens(session, organization))
+        return tuple(self._pages())
 
-    def token(self, session: Secret, organization: str, token_id: str) -> HubToken:
+    def one(self, token_id: str) -> HubToken:
         """Return one token with what it may reach."""
-        answer = self._rest.send(
-            "GET",
-            f"{_path(organization)}/{quote(token_id, safe='')}",
-            operation="read-token",
-            auth={"Authorization": bearer(session)},
-            **_thing(organization),
-        )
-        return _token(answer.body)
+        return _token(self._ask("GET", "read-token", token_id).body)
 
-    def create(
-        self, session: Secret, organization: str, label: str, expires_at: datetime, reach: Mapping[str, object]
-    ) -> tuple[HubToken, Secret]:
+    def create(self, label: str, expires_at: datetime, reach: Mapping[str, object]) -> tuple[HubToken, Secret]:
         """Make a token; `reach` is `scopes` of a personal one, `resources` of an organisation's. Indeterminate without answer."""
-        wish = {
-            "label" if organization else "token_label": label,
-            "expires_at": expires_at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-            **reach,
-        }
-        answer = self._rest.send(
-            "POST",
-            _path(organization),
-            operation="create-token",
-            auth={"Authorization": bearer(session)},
-            body=wish,
-            effect=True,
-            **_thing(organization),
-        )
+        named = "label" if self._organization else "token_label"
+        wish = {named: label, "expires_at": text_of(expires_at), **reach}
+        answer = self._ask("POST", "create-token", body=wish, effect=True)
         return _token(answer.body), Secret(_text(answer.body, "token", "create-token"))
 
-    def delete(self, session: Secret, organization: str, token_id: str) -> None:
-        """Delete a token; NotFound when it is gone. Doing so twice does what once does, so a lost answer is asked for again."""
-        self._rest.send(
-            "DELETE",
-            f"{_path(organization)}/{quote(token_id, safe='')}",
-            operation="delete-token",
-            auth={"Authorization": bearer(session)},
-            **_thing(organization),
-        )
+    def delete(self, token_id: str) -> None:
+        """Delete a token; already gone is success. Twice does what once does, so a lost answer is asked for again."""
+        with contextlib.suppress(NotFound):
+            self._ask("DELETE", "delete-token", token_id)
 
-    def _tokens(self, session: Secret, organization: str) -> Iterator[HubToken]:
+    def _pages(self) -> Iterator[HubToken]:
         for page in range(1, _MOST_PAGES + 1):
-            answer = self._rest.send(
-                "GET",
-                _path(organization),
-                operation="list-tokens",
-                auth={"Authorization": bearer(session)},
-                query={"page": str(page), "page_size": str(_PAGE)},
-                **_thing(organization),
-            )
+            answer = self._ask("GET", "list-tokens", query={"page": str(page), "page_size": str(_PAGE)})
             body = answer.body if isinstance(answer.body, dict) else {}
             yield from (_token(one) for one in body.get("results") or () if isinstance(one, dict))
             if not body.get("next"):
                 return
 
+    def _ask(
+        self,
+        method: str,
+        operation: str,
+        token_id: str = "",
+        *,
+        body: Mapping[str, object] | None = None,
+        query: Mapping[str, str] | None = None,
+        effect: bool = False,
+    ) -> RestAnswer:
+        whose, needs = "the Docker ID", "a password or a token that may manage access tokens"
+        if self._organization:
+            whose, needs = f"the organisation {self._organization}", f"an owner of {self._organization}"
+        return self._rest.send(
+            method,
+            f"{self._path}/{quote(token_id, safe='')}" if token_id else self._path,
+            operation=operation,
+            auth={"Authorization": bearer(self._session)},
+            body=body,
+            query=query,
+            needs=needs,
+            thing=f"the tokens of {whose}",
+            effect=effect,
+        )
 
-def _path(organization: str) -> str:
-    return f"/v2/orgs/{quote(organization, safe='')}/access-tokens" if organization else "/v2/access-tokens"
 
-
-def _thing(organization: str) -> dict[str, Any]:
-    whose = f"the organisation {organization}" if organization else "the Docker ID"
-    needs = f"an owner of {organization}" if organization else "a password or a token that may manage access tokens"
-    return {"thing": f"the tokens of {whose}", "needs": needs}
+def log_in(rest: Rest, identifier: str, secret: Secret) -> Secret:
+    """Log in with a password or token, and return the short-lived one that tokens are managed with. Denied when it is refused."""
+    answer = rest.send(
+        "POST",
+        "/v2/auth/token",
+        operation="log-in",
+        body={"identifier": identifier, "secret": secret.reveal()},
+        needs=f"a password or token with which {identifier} can log in to Docker Hub",
+        thing=identifier,
+    )
+    return Secret(_text(answer.body, "access_token", "log-in"))
 
 
 def _token(body: object) -> HubToken:
@@ -132,8 +121,8 @@ def _token(body: object) -> HubToken:
         id=str(found.get("uuid") or found.get("id") or ""),
         label=str(found.get("token_label") or found.get("label") or ""),
         active=bool(found.get("is_active", True)),
-        created_at=_instant(found.get("created_at")),
-        expires_at=_instant(found.get("expires_at")),
+        created_at=instant_of(found.get("created_at")),
+        expires_at=instant_of(found.get("expires_at")),
         resources=tuple(one for one in resources if isinstance(one, dict)),
     )
 
@@ -143,7 +132,3 @@ def _text(body: object, name: str, operation: str) -> str:
     if not isinstance(value, str) or not value:
         raise Indeterminate("Docker Hub's answer does not hold the token that it made", api=API, operation=operation)
     return value
-
-
-def _instant(text: object) -> datetime | None:
-    return datetime.fromisoformat(text).astimezone(UTC) if isinstance(text, str) and text else None

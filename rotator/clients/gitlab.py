@@ -1,13 +1,15 @@
 """GitLab's REST API v4, as far as tokens go: deploy tokens, and the access tokens of people, projects and groups."""
 
-from collections.abc import Callable, Iterator
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from rotator.clients.rest import Reach, Rest
-from rotator.model.errors import ConfigError, NotFound, Rejected
+from rotator.clients.instants import instant_of, text_of
+from rotator.clients.rest import Rest, RestAnswer
+from rotator.model.errors import Indeterminate, NotFound
 from rotator.model.secret import Secret
 
 API = "gitlab"
@@ -45,12 +47,12 @@ class ListedToken:
 
 
 class GitLab:
-    """The client of one site. Raises the errors of `rotator.clients.failures`."""
+    """The tokens of one site, as a managing token sees them. Raises the errors of `rotator.clients.failures`."""
 
-    def __init__(self, site: GitLabSite, rest: Rest, secret_of: Callable[[str], Secret]) -> None:
+    def __init__(self, site: GitLabSite, rest: Rest, token: Secret) -> None:
         self.site = site
         self._rest = rest
-        self._secret_of = secret_of
+        self._token = token
 
     def deploy_tokens(self, owner: str) -> Iterator[ListedToken]:
         """Yield the deploy tokens of a project or group, ended ones too."""
@@ -64,81 +66,64 @@ class GitLab:
         self, owner: str, name: str, username: str, scopes: tuple[str, ...], ends: datetime
     ) -> tuple[ListedToken, Secret]:
         """Make a deploy token. Indeterminate when no answer came."""
-        body: dict[str, object] = {"name": name, "username": username, "scopes": list(scopes), "expires_at": _instant(ends)}
-        answer = self._rest.send(
-            "POST",
-            f"{_path(owner)}/deploy_tokens",
-            operation="create-deploy-token",
-            auth=self._auth(),
-            body=body,
-            needs=_NEEDS,
-            thing=owner,
-            effect=True,
-        )
-        return _made(answer.body, owner)
+        body = {"name": name, "username": username, "scopes": list(scopes), "expires_at": text_of(ends)}
+        answer = self._ask("POST", f"{_path(owner)}/deploy_tokens", "create-deploy-token", owner, body=body, effect=True)
+        return _made(answer.body, owner, "create-deploy-token")
 
     def delete_deploy_token(self, owner: str, number: str) -> None:
         """End a deploy token; already gone is success, so that it may be sent again."""
-        self._gone("DELETE", f"{_path(owner)}/deploy_tokens/{quote(number, safe='')}", owner, "delete-deploy-token")
+        with contextlib.suppress(NotFound):
+            self._ask("DELETE", f"{_path(owner)}/deploy_tokens/{quote(number, safe='')}", "delete-deploy-token", owner)
 
     def rotate(self, owner: str, number: int, ends: datetime) -> tuple[ListedToken, Secret]:
         """Replace an access token. Sent once and never again: a token that is rotated twice takes its successors along."""
-        answer = self._rest.send(
-            "POST",
-            f"{_access(owner)}/{number}/rotate",
-            operation="rotate-token",
-            auth=self._auth(),
-            body={"expires_at": ends.astimezone(UTC).date().isoformat()},
-            needs=_NEEDS,
-            thing=f"{owner}/{number}",
-            effect=True,
-            attempts=1,
-        )
-        return _made(answer.body, owner)
+        # Without an end GitLab chooses a week (docs.gitlab.com/api/personal_access_tokens).
+        body = {"expires_at": ends.astimezone(UTC).date().isoformat()}
+        path, thing = f"{_access(owner)}/{number}/rotate", f"{owner}/{number}"
+        answer = self._ask("POST", path, "rotate-token", thing, body=body, effect=True, attempts=1)
+        return _made(answer.body, owner, "rotate-token")
 
     def revoke(self, owner: str, number: str) -> None:
         """End an access token; already gone is success."""
-        self._gone("DELETE", f"{_access(owner)}/{quote(number, safe='')}", owner, "revoke-token")
-
-    def _gone(self, method: str, path: str, owner: str, operation: str) -> None:
-        try:
-            self._rest.send(method, path, operation=operation, auth=self._auth(), needs=_NEEDS, thing=owner)
-        except NotFound:
-            return
+        with contextlib.suppress(NotFound):
+            self._ask("DELETE", f"{_access(owner)}/{quote(number, safe='')}", "revoke-token", owner)
 
     def _pages(self, path: str, owner: str, operation: str) -> Iterator[ListedToken]:
         page = "1"
         while page:
-            answer = self._rest.send(
-                "GET",
-                path,
-                operation=operation,
-                auth=self._auth(),
-                query={"per_page": "100", "page": page},
-                needs=_NEEDS,
-                thing=owner,
-            )
+            answer = self._ask("GET", path, operation, owner, query={"per_page": "100", "page": page})
             yield from (_token(one, owner) for one in answer.body or ())
             page = answer.headers.get("x-next-page", "")
 
-    def _auth(self) -> dict[str, Secret]:
-        return {"PRIVATE-TOKEN": self._secret_of(self.site.secret)}
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        operation: str,
+        thing: str,
+        *,
+        body: Mapping[str, object] | None = None,
+        query: Mapping[str, str] | None = None,
+        effect: bool = False,
+        attempts: int = 6,
+    ) -> RestAnswer:
+        return self._rest.send(
+            method,
+            path,
+            operation=operation,
+            auth={"PRIVATE-TOKEN": self._token},
+            body=body,
+            query=query,
+            needs=_NEEDS,
+            thing=thing,
+            effect=effect,
+            attempts=attempts,
+        )
 
 
-def gitlab_of(sites: tuple[GitLabSite, ...], host: str, reach: Reach, secret_of: Callable[[str], Secret]) -> GitLab:
-    """Return the client for a registry's host; ConfigError, saying what to write, when none is configured."""
-    for site in sites:
-        if site.host.lower() == host.lower():
-            return GitLab(site, reach(site.api, API), secret_of)
-    raise ConfigError(
-        f"nothing says how the tokens of {host} are managed",
-        advice=f"Add registries.gitlab: [{{host: {host}, api: https://..., secret: <vault secret>, projects: [...]}}]",
-    )
-
-
-def _made(body: object, owner: str) -> tuple[ListedToken, Secret]:
+def _made(body: object, owner: str, operation: str) -> tuple[ListedToken, Secret]:
     if not isinstance(body, dict) or not isinstance(body.get("token"), str):
-        raise Rejected("GitLab's answer holds no token", api=API, operation="create", reason="unexpected-answer")
+        raise Indeterminate("GitLab's answer does not hold the token that it made", api=API, operation=operation)
     return _token(body, owner), Secret(body["token"])
 
 
@@ -150,26 +135,9 @@ def _token(body: dict[str, Any], owner: str) -> ListedToken:
         username=str(body.get("username") or ""),
         scopes=tuple(body.get("scopes") or ()),
         revoked=bool(body.get("revoked")),
-        created_at=_read(body.get("created_at")),
-        expires_at=_read(body.get("expires_at")),
+        created_at=instant_of(body.get("created_at")),
+        expires_at=instant_of(body.get("expires_at")),
     )
-
-
-def _read(text: str | None) -> datetime | None:
-    """Read an instant, or a date, on which an access token ends at midnight UTC."""
-    if not text:
-        return None
-    found = datetime.fromisoformat(text)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
-def _instant(at: datetime) -> str:
-    return at.astimezone(UTC).replace(microsecond=0).isoformat().replace("+00:00", "Z")
-
-
-def ends_by(now: datetime, ttl: timedelta, longest: timedelta) -> datetime:
-    """Return when a new token is to end: never left out, because GitLab would then choose a week."""
-    return now + min(ttl, longest)
 
 
 def _path(owner: str) -> str:

@@ -5,7 +5,7 @@ the service principal (`az ad sp credential reset`). Whoever reads only one miss
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 from urllib.parse import quote, urlencode
 
@@ -15,6 +15,7 @@ from azure.core.exceptions import DecodeError
 from azure.core.rest import HttpRequest, HttpResponse
 
 from rotator.clients.failures import translated
+from rotator.clients.instants import instant_of, text_of
 from rotator.clients.network import Network
 from rotator.clients.observed import RequestObserver, unobserved
 from rotator.clients.pipeline import policies, scope_of
@@ -103,7 +104,7 @@ class Graph:
         Raises Indeterminate when no answer came, or one without the value: a secret that nobody knows may then exist.
         """
         asked = Asked(api="graph", operation="add-password", effect=True, needs=WRITE, thing=f"{kind} {object_id}")
-        wish = {"passwordCredential": {"displayName": display_name, "endDateTime": _text(end_at)}}
+        wish = {"passwordCredential": {"displayName": display_name, "endDateTime": text_of(end_at)}}
         answer = self._ask("POST", f"/{kind}s/{quote(object_id)}/addPassword", wish, asked)
         value = answer.pop("secretText", None)
         if not isinstance(value, str) or not value:
@@ -179,15 +180,7 @@ def _password(document: dict[str, Any]) -> GraphPassword:
     return GraphPassword(
         key_id=str(document["keyId"]),
         display_name=str(document.get("displayName") or ""),
-        start_at=_instant(document.get("startDateTime")),
-        end_at=_instant(document.get("endDateTime")),
+        start_at=instant_of(document.get("startDateTime")),
+        end_at=instant_of(document.get("endDateTime")),
         hint=str(document.get("hint") or ""),
     )
-
-
-def _instant(text: object) -> datetime | None:
-    return datetime.fromisoformat(text).astimezone(UTC) if isinstance(text, str) and text else None
-
-
-def _text(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

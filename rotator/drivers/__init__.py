@@ -10,7 +10,8 @@ from types import MappingProxyType
 
 from rotator.clients.arm import Arm
 from rotator.clients.aws import EcrLogins
-from rotator.clients.gitlab import GitLab, GitLabSite, gitlab_of
+from rotator.clients.gitlab import API as GITLAB
+from rotator.clients.gitlab import GitLab, GitLabSite
 from rotator.clients.graph import Graph
 from rotator.clients.pulls import PullProbe
 from rotator.clients.rest import Reach, Rest
@@ -22,6 +23,7 @@ from rotator.drivers.entra_app import EntraApp
 from rotator.drivers.ghcr import Ghcr
 from rotator.drivers.gitlab_deploy_token import GitLabDeployToken
 from rotator.drivers.gitlab_token import GitLabToken
+from rotator.drivers.managing import managing_secret
 from rotator.drivers.other import Other
 from rotator.drivers.quay import QuayHost, QuayRobots
 from rotator.model.arm import ArmId
@@ -45,9 +47,8 @@ class Dependencies:
 
     `registry_id` finds an Azure registry by its login server, for principals read from a tag without their resource.
     `secret_of` reads a vault secret by its name: what other parties' services are asked with; `reach` makes their clients.
-    `hub_accounts` are Docker IDs and organisations by name,
-    `quays` installations of Quay by host.
-    `held` reads the vault's current secret of a principal.
+    `hub_accounts` are Docker IDs and organisations by name, `quays` installations of Quay by host. `held` reads the vault's
+    current secret of a principal, None where there is none.
     """
 
     clock: Clock
@@ -62,12 +63,18 @@ class Dependencies:
     hub_accounts: Mapping[str, HubAccount] = field(default_factory=dict)
     quays: Mapping[str, QuayHost] = field(default_factory=dict)
     gitlab: tuple[GitLabSite, ...] = ()
+    held: Callable[[Principal], Secret | None] = lambda _principal: None
 
     def gitlab_at(self, host: str) -> GitLab:
-        """Return the client of the GitLab whose registry has this host; ConfigError when none is configured."""
-        return gitlab_of(self.gitlab, host, self.reach, self.secret_of)
-
-    held: Callable[[Principal], Secret | None] = lambda _principal: None
+        """Return the client of the GitLab whose registry has this host; ConfigError, saying what to write, when none is known."""
+        for site in self.gitlab:
+            if site.host.lower() == host.lower():
+                token = managing_secret(self.secret_of, site.secret, "registries.gitlab: secret")
+                return GitLab(site, self.reach(site.api, GITLAB), token)
+        raise ConfigError(
+            f"nothing says how the tokens of {host} are managed",
+            advice=f"Add registries.gitlab: [{{host: {host}, api: https://..., secret: <vault secret>, projects: [...]}}]",
+        )
 
 
 Build = Callable[[Dependencies], RegistryDriver]

@@ -1,30 +1,30 @@
 """The admin user of an Azure container registry: two passwords, made anew in turn while its groups are moved away."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
 from rotator.clients.arm import Arm
 from rotator.clients.deadline import not_after
 from rotator.clients.pulls import PullProbe
-from rotator.drivers.acr_token import API_VERSION
-from rotator.drivers.pulling import pull_all
+from rotator.drivers.acr_token import API_VERSION, registry_of
+from rotator.drivers.handles import check_slot, end
+from rotator.drivers.pulling import Pulling
 from rotator.model.arm import ArmId
 from rotator.model.credential import Credential, Handle, Overlap, Principal, PrincipalKind, RetireMode, Traits
-from rotator.model.errors import Indeterminate, NotFound, Rejected
-from rotator.model.image import ImageReference
+from rotator.model.errors import Indeterminate
 from rotator.model.secret import Secret
 from rotator.ports import Clock
 
 SLOTS = ("password", "password2")
 
 _SERVICE = "container-registry"
-_LIST = "Microsoft.ContainerRegistry/registries/listCredentials/action"
-_REGENERATE = "Microsoft.ContainerRegistry/registries/regenerateCredential/action"
-_LOOKS = 3
+_MAY_LIST = "Microsoft.ContainerRegistry/registries/listCredentials/action"
+_MAY_REGENERATE = "Microsoft.ContainerRegistry/registries/regenerateCredential/action"
+_REGENERATE = "regenerate-credential"
 
 
-class AcrAdmin:
+class AcrAdmin(Pulling):
     """Keeps `rotator.ports.RegistryDriver` for admin users.
 
     Azure tells the passwords only with their values, and neither an id nor an age: they are named by slot and fingerprint.
@@ -45,14 +45,13 @@ class AcrAdmin:
     )
 
     def __init__(self, arm: Arm, pulls: PullProbe, clock: Clock, registry_id: Callable[[str], ArmId | None]) -> None:
+        super().__init__(pulls, clock)
         self._arm = arm
-        self._pulls = pulls
-        self._clock = clock
         self._registry_id = registry_id
 
     def inspect(self, principal: Principal) -> tuple[Credential, ...]:
         """Return both passwords. NotFound when the registry is not known; Rejected when its admin user is switched off."""
-        answer = self._ask(principal, "listCredentials", "list-credentials", _LIST)
+        answer = self._ask(principal, "listCredentials", "list-credentials", _MAY_LIST)
         return tuple(_credential(principal, slot, value) for slot, value in _passwords(answer))
 
     def issue(
@@ -65,13 +64,7 @@ class AcrAdmin:
         before: datetime | None = None,
     ) -> tuple[Credential, Secret]:
         """Make the password of one slot anew. Raises Indeterminate when no answer came: the slot may hold a new one."""
-        if slot not in SLOTS:
-            raise Rejected(
-                f"{principal.id} has the slots {' and '.join(SLOTS)}, not {slot!r}",
-                api=_SERVICE,
-                operation="regenerate-credential",
-                reason="no-such-slot",
-            )
+        check_slot(principal, slot, SLOTS, api=_SERVICE, operation=_REGENERATE)
         with not_after(before):
             answer = self._regenerate(principal, slot)
         made = next((value for name, value in _passwords(answer) if name == slot), None)
@@ -79,36 +72,21 @@ class AcrAdmin:
             raise Indeterminate(
                 f"{principal.id}: {slot} was made anew, but its value was not told",
                 api=_SERVICE,
-                operation="regenerate-credential",
+                operation=_REGENERATE,
             )
         return _credential(principal, slot, made, marker), made
 
-    def verify(self, credential: Credential, secret: Secret, images: Sequence[ImageReference]) -> None:
-        """Pull for real, once for each image."""
-        pull_all(self._pulls, self._clock, credential, secret, images)
-
     def retire(self, handle: Handle) -> None:
         """Make the slot's password anew if it is still the one that the handle names; nobody is told the new one."""
-        slot = handle.id.partition("@")[0]
-        for _ in range(_LOOKS):
-            try:
-                if all(one.handle.id != handle.id for one in self.inspect(handle.principal)):
-                    return
-                self._regenerate(handle.principal, slot)
-            except NotFound:
-                return
-            except Indeterminate:
-                continue  # Looking again tells whether it took effect.
-            else:
-                return
-        raise Indeterminate(
-            f"{handle.principal.id}: {handle.id} is still there after {_LOOKS} tries to end it without an answer",
-            api=_SERVICE,
-            operation="regenerate-credential",
-        )
+
+        def once() -> None:
+            if any(one.handle.id == handle.id for one in self.inspect(handle.principal)):
+                self._regenerate(handle.principal, handle.id.partition("@")[0])
+
+        end(handle, once, api=_SERVICE, operation=_REGENERATE)
 
     def _regenerate(self, principal: Principal, slot: str) -> dict[str, Any]:
-        return self._ask(principal, "regenerateCredential", "regenerate-credential", _REGENERATE, {"name": slot}, effect=True)
+        return self._ask(principal, "regenerateCredential", _REGENERATE, _MAY_REGENERATE, {"name": slot}, effect=True)
 
     def _ask(
         self,
@@ -120,9 +98,7 @@ class AcrAdmin:
         *,
         effect: bool = False,
     ) -> dict[str, Any]:
-        registry = ArmId(principal.resource_id.rstrip("/")) if principal.resource_id else self._registry_id(principal.registry)
-        if registry is None:
-            raise NotFound(f"no registry with the login server {principal.registry} is known", api=_SERVICE, operation=operation)
+        registry = registry_of(principal, self._registry_id, operation=operation)
         return self._arm.run(
             "POST",
             f"{registry.text}/{action}",

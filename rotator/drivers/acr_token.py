@@ -1,20 +1,22 @@
 """Repository tokens of Azure container registries: two password slots, filled in turn."""
 
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any, TypedDict
 from urllib.parse import quote
 
 from rotator.clients.arm import Arm
 from rotator.clients.deadline import not_after
+from rotator.clients.instants import instant_of, text_of
 from rotator.clients.pulls import PullProbe
 from rotator.clients.retry import retried
-from rotator.clients.tokenslots import slot_credential, slot_handle
-from rotator.drivers.pulling import pull_all
+from rotator.clients.tokenslots import slot_credential
+from rotator.drivers.handles import check_slot, end
+from rotator.drivers.pulling import Pulling
 from rotator.model.arm import ArmId
 from rotator.model.credential import Credential, Handle, Overlap, Principal, PrincipalKind, RetireMode, Traits
-from rotator.model.errors import Conflict, Indeterminate, NotFound, Rejected
-from rotator.model.image import ImageReference
+from rotator.model.errors import Conflict, Indeterminate, NotFound
 from rotator.model.secret import Secret
 from rotator.ports import Clock
 
@@ -27,10 +29,9 @@ _SERVICE = "container-registry"
 _READ = "Microsoft.ContainerRegistry/registries/tokens/read"
 _WRITE = "Microsoft.ContainerRegistry/registries/tokens/write"
 _GENERATE = "Microsoft.ContainerRegistry/registries/generateCredentials/action"
-_LOOKS = 3
 
 
-class AcrToken:
+class AcrToken(Pulling):
     """Keeps `rotator.ports.RegistryDriver` for repository tokens.
 
     The service has no field for a marker, so handles carry none; the slot and its creation time name a password instead.
@@ -56,36 +57,26 @@ class AcrToken:
         *,
         api_version: str = API_VERSION,
     ) -> None:
+        super().__init__(pulls, clock)
         self._arm = arm
-        self._pulls = pulls
-        self._clock = clock
         self._registry_id = registry_id
         self._api_version = api_version
 
     def inspect(self, principal: Principal) -> tuple[Credential, ...]:
         """Return what the token's slots hold. NotFound when there is no such token."""
-        return tuple(
-            slot_credential(principal, str(one.get("name", "")), _instant(one.get("creationTime")), _instant(one.get("expiry")))
-            for one in _passwords(self._token(principal))
-        )
+        return tuple(_credential(principal, one) for one in _passwords(self._token(principal)))
 
     def issue(
         self, principal: Principal, marker: str, ttl: timedelta | None, slot: str, *, before: datetime | None = None
     ) -> tuple[Credential, Secret]:
         """Fill one slot with a new password. Raises Indeterminate when no answer came: the slot may hold a new one."""
-        if slot not in SLOTS:
-            raise Rejected(
-                f"{principal.id} has the slots {' and '.join(SLOTS)}, not {slot!r}",
-                api=_SERVICE,
-                operation="generate-credentials",
-                reason="no-such-slot",
-            )
+        check_slot(principal, slot, SLOTS, api=_SERVICE, operation="generate-credentials")
         registry = self._registry(principal)
         wish = {
             "tokenId": _token_path(registry, principal),
             # Without a name the service regenerates BOTH passwords, and every group of the token is locked out.
             "name": slot,
-            "expiry": _text(self._clock.now() + (ttl or DEFAULT_TTL)),
+            "expiry": text_of(self._clock.now() + (ttl or DEFAULT_TTL)),
         }
         call = _call("generate-credentials", _GENERATE, principal)
         # A token that has just been created refuses for some seconds (TokenNotActive); a refusal changed nothing.
@@ -98,35 +89,19 @@ class AcrToken:
             )
         return _made(answer, principal, slot, marker)
 
-    def verify(self, credential: Credential, secret: Secret, images: Sequence[ImageReference]) -> None:
-        """Pull for real, once for each image."""
-        pull_all(self._pulls, self._clock, credential, secret, images)
-
     def retire(self, handle: Handle) -> None:
         """Empty the slot, if it still holds the very password that the handle names."""
-        for _ in range(_LOOKS):
-            try:
-                token = self._token(handle.principal)
-            except NotFound:
-                return
-            passwords = _passwords(token)
-            if not any(_handle_of(handle.principal, one).id == handle.id for one in passwords):
-                return
-            try:
-                self._keep_others(handle, token, passwords)
-            except Indeterminate:
-                continue  # Looking again tells whether it took effect.
-            else:
-                return
-        raise Indeterminate(
-            f"{handle.principal.id}: {handle.id} is still there after {_LOOKS} tries to end it without an answer",
-            api=_SERVICE,
-            operation="retire-password",
-        )
 
-    def _keep_others(self, handle: Handle, token: dict[str, Any], passwords: Sequence[dict[str, Any]]) -> None:
+        def once() -> None:
+            token = self._token(handle.principal)
+            if any(_credential(handle.principal, one).handle.id == handle.id for one in _passwords(token)):
+                self._keep_others(handle, token)
+
+        end(handle, once, api=_SERVICE, operation="retire-password")
+
+    def _keep_others(self, handle: Handle, token: dict[str, Any]) -> None:
         """Send the list of what stays; what is not in it ends. Only names are sent, so a slot that was just refilled stays."""
-        others = [{"name": one["name"]} for one in passwords if _handle_of(handle.principal, one).id != handle.id]
+        others = [{"name": one["name"]} for one in _passwords(token) if _credential(handle.principal, one).handle.id != handle.id]
         if not others:
             # A secret is retired when another has taken its place. A list without that one is from before it was made, and an
             # empty list of what stays would end both.
@@ -148,12 +123,15 @@ class AcrToken:
         return self._arm.get(path, self._api_version, **_call("read-token", _READ, principal))
 
     def _registry(self, principal: Principal) -> ArmId:
-        found = ArmId(principal.resource_id.rstrip("/")) if principal.resource_id else self._registry_id(principal.registry)
-        if found is None:
-            raise NotFound(
-                f"no registry with the login server {principal.registry} is known", api=_SERVICE, operation="read-token"
-            )
-        return found
+        return registry_of(principal, self._registry_id, operation="read-token")
+
+
+def registry_of(principal: Principal, registry_id: Callable[[str], ArmId | None], *, operation: str) -> ArmId:
+    """Return the registry's resource: the principal's own, or the one with its login server. NotFound when nobody knows it."""
+    found = ArmId(principal.resource_id.rstrip("/")) if principal.resource_id else registry_id(principal.registry)
+    if found is None:
+        raise NotFound(f"no registry with the login server {principal.registry} is known", api=_SERVICE, operation=operation)
+    return found
 
 
 class _Call(TypedDict):
@@ -181,29 +159,17 @@ def _passwords(token: dict[str, Any]) -> list[dict[str, Any]]:
     return [one for one in _credentials(token).get("passwords") or () if isinstance(one, dict) and one.get("name")]
 
 
-def _handle_of(principal: Principal, password: dict[str, Any]) -> Handle:
-    return slot_handle(principal, str(password["name"]), _instant(password.get("creationTime")))
+def _credential(principal: Principal, password: dict[str, Any]) -> Credential:
+    made_at, ends_at = instant_of(password.get("creationTime")), instant_of(password.get("expiry"))
+    return slot_credential(principal, str(password["name"]), made_at, ends_at)
 
 
 def _made(answer: dict[str, Any], principal: Principal, slot: str, marker: str) -> tuple[Credential, Secret]:
     """Take the new password out of the answer, which lists both slots; only the one just filled is ours to read."""
     for one in answer.get("passwords") or ():
         if isinstance(one, dict) and one.get("name") == slot and isinstance(one.get("value"), str) and one["value"]:
-            found = slot_credential(principal, slot, _instant(one.get("creationTime")), _instant(one.get("expiry")))
-            handle = Handle(principal=principal, id=found.handle.id, slot=slot, marker=marker)
-            credential = Credential(
-                handle=handle, username=principal.name, issued_at=found.issued_at, expires_at=found.expires_at
-            )
-            return credential, Secret(one["value"])
+            made = _credential(principal, one)
+            return replace(made, handle=replace(made.handle, marker=marker)), Secret(one["value"])
     raise Indeterminate(
         f"{principal.id}: {slot} was filled, but its value was not told", api=_SERVICE, operation="generate-credentials"
     )
-
-
-def _instant(text: object) -> datetime | None:
-    # Python reads up to six digits of a fraction and ignores the seventh that Azure writes.
-    return datetime.fromisoformat(text).astimezone(UTC) if isinstance(text, str) and text else None
-
-
-def _text(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -5,14 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from rotator.clients.dockerhub import API, ROOT, DockerHub, HubToken
+from rotator.clients.dockerhub import API, ROOT, HubToken, HubTokens, log_in
 from rotator.clients.pulls import PullProbe
 from rotator.clients.rest import Reach
+from rotator.drivers.handles import unknown
 from rotator.drivers.managing import managing_secret
-from rotator.drivers.pulling import pull_all
+from rotator.drivers.pulling import Pulling
 from rotator.model.credential import Credential, Handle, Overlap, Principal, PrincipalKind, RetireMode, Traits
-from rotator.model.errors import ConfigError, Conflict, Denied, Held, NotFound, Rejected
-from rotator.model.image import ImageReference
+from rotator.model.errors import ConfigError, Conflict, Denied, Held, Rejected
 from rotator.model.secret import Secret
 from rotator.ports import Clock
 
@@ -38,20 +38,19 @@ class HubAccount:
     repositories: tuple[str, ...] = ()
 
 
-class DockerHubTokens:
+class DockerHubTokens(Pulling):
     """Keeps `rotator.ports.RegistryDriver` for one of the two sorts of tokens.
 
     The label of a token is the rotation that made it. A token that was switched off is not listed: it pulls nothing.
     """
 
-    # docs.docker.com/security/access-tokens: any number of personal tokens, 10 or 100 of an organisation. A year is the longest
-    # life that the site offers. That a new token works at once is what was seen, no promise.
+    # docs.docker.com/security/access-tokens: any number of personal tokens, 10 or 100 of an organisation.
+    # That a new token works at once is what was seen, no promise.
     traits = Traits(
         overlap=Overlap.MANY,
         retire=RetireMode.EXPLICIT,
         propagation=timedelta(seconds=2),
         propagation_limit=timedelta(minutes=2),
-        max_ttl=timedelta(days=365),
     )
 
     def __init__(
@@ -63,18 +62,15 @@ class DockerHubTokens:
         pulls: PullProbe,
         clock: Clock,
     ) -> None:
+        super().__init__(pulls, clock)
         self.kind = kind
         self._accounts = accounts
         self._secret_of = secret_of
         self._reach = reach
-        self._pulls = pulls
-        self._clock = clock
 
     def inspect(self, principal: Principal) -> tuple[Credential, ...]:
         """Return the tokens, but for the one that manages them. NotFound when there is no such organisation."""
-        hub, session = self._entered(principal)
-        now = self._clock.now()
-        listed = hub.tokens(session, self._organization(principal))
+        now, listed = self._clock.now(), self._tokens(principal).listed()
         return tuple(
             _credential(principal, one) for one in listed if (one.active or one.expired(now)) and one.label != MANAGEMENT_LABEL
         )
@@ -89,14 +85,12 @@ class DockerHubTokens:
         before: datetime | None = None,  # noqa: ARG002 - nothing that works is ended by it
     ) -> tuple[Credential, Secret]:
         """Make a token that can pull and nothing else. Its end cannot be changed later, so one is always asked for."""
-        hub, session = self._entered(principal)
-        organization = self._organization(principal)
-        listed = hub.tokens(session, organization)
-        left = self._cleared(hub, session, organization, listed) if organization else listed
-        wish = self._wish(hub, session, principal, left)
+        tokens, organization = self._tokens(principal), self._organization(principal)
+        left = self._cleared(tokens) if organization else ()
+        reach = self._reach_of_new(principal, tokens, left)
         expires_at = self._clock.now() + (ttl or DEFAULT_TTL)
         try:
-            made, secret = hub.create(session, organization, marker, expires_at, wish)
+            made, secret = tokens.create(marker, expires_at, reach)
         except (Denied, Rejected, Conflict):
             if organization and len(left) >= _CAPS[0]:
                 raise Held(
@@ -107,46 +101,30 @@ class DockerHubTokens:
             raise
         return _credential(principal, made, expires_at), secret
 
-    def verify(self, credential: Credential, secret: Secret, images: Sequence[ImageReference]) -> None:
-        """Pull for real, once for each image."""
-        pull_all(self._pulls, self._clock, credential, secret, images)
-
     def retire(self, handle: Handle) -> None:
         """Delete the token: one that was merely switched off would still count against the organisation's limit."""
-        hub, session = self._entered(handle.principal)
         _, _, token_id = handle.id.partition("/")
         if not token_id:
-            raise Rejected(
-                f"{handle.id!r} names no token of {handle.principal.id}",
-                api=API,
-                operation="delete-token",
-                reason="no-such-handle",
-            )
-        try:
-            hub.delete(session, self._organization(handle.principal), token_id)
-        except NotFound:
-            return
+            raise unknown(handle, "token", api=API, operation="delete-token")
+        self._tokens(handle.principal).delete(token_id)
 
-    def _cleared(self, hub: DockerHub, session: Secret, organization: str, listed: Sequence[HubToken]) -> tuple[HubToken, ...]:
+    def _cleared(self, tokens: HubTokens) -> tuple[HubToken, ...]:
         """Delete what works for nobody any more, because it counts against the limit; return what is left.
 
         That is what has expired, and what rotator made and somebody switched off. A person may switch his own on again.
         """
-        now = self._clock.now()
+        now, listed = self._clock.now(), tokens.listed()
         dead = [one for one in listed if one.expired(now) or (not one.active and _OURS.fullmatch(one.label))]
         for one in dead:
-            try:
-                hub.delete(session, organization, one.id)
-            except NotFound:
-                continue
+            tokens.delete(one.id)
         return tuple(one for one in listed if one not in dead)
 
-    def _wish(self, hub: DockerHub, session: Secret, principal: Principal, listed: Sequence[HubToken]) -> Mapping[str, object]:
+    def _reach_of_new(self, principal: Principal, tokens: HubTokens, left: Sequence[HubToken]) -> Mapping[str, object]:
         organization = self._organization(principal)
         if not organization:
             # A personal token cannot be limited to a repository; this is the least that reads private ones.
             return {"scopes": ["repo:read"]}
-        paths = self._account(principal).repositories or self._paths_before(hub, session, organization, listed)
+        paths = self._account(principal).repositories or _paths_before(tokens, left)
         if not paths:
             raise ConfigError(
                 f"nothing tells which repositories a new token of {organization} may pull",
@@ -154,20 +132,11 @@ class DockerHubTokens:
             )
         return {"resources": [{"type": "TYPE_REPO", "path": path, "scopes": ["scope-image-pull"]} for path in paths]}
 
-    def _paths_before(self, hub: DockerHub, session: Secret, organization: str, listed: Sequence[HubToken]) -> tuple[str, ...]:
-        """Return the repositories of the newest token that rotator made, or of the only one that works."""
-        live = [one for one in listed if one.active]
-        ours = sorted((one for one in live if _OURS.fullmatch(one.label)), key=lambda one: one.created_at or _OLDEST)
-        chosen = ours[-1] if ours else live[0] if len(live) == 1 else None
-        if chosen is None:
-            return ()
-        resources = hub.token(session, organization, chosen.id).resources
-        return tuple(str(one["path"]) for one in resources if one.get("type") == "TYPE_REPO" and one.get("path"))
-
-    def _entered(self, principal: Principal) -> tuple[DockerHub, Secret]:
-        account, hub = self._account(principal), DockerHub(self._reach(ROOT, API))
+    def _tokens(self, principal: Principal) -> HubTokens:
+        account, rest = self._account(principal), self._reach(ROOT, API)
         setting = f"registries.docker_hub.{principal.name}.secret"
-        return hub, hub.session(account.identifier, managing_secret(self._secret_of, account.secret_name, setting))
+        session = log_in(rest, account.identifier, managing_secret(self._secret_of, account.secret_name, setting))
+        return HubTokens(rest, session, self._organization(principal))
 
     def _account(self, principal: Principal) -> HubAccount:
         found = self._accounts.get(principal.name.lower())
@@ -189,3 +158,14 @@ def _credential(principal: Principal, token: HubToken, expires_at: datetime | No
         issued_at=token.created_at,
         expires_at=token.expires_at or expires_at,
     )
+
+
+def _paths_before(tokens: HubTokens, listed: Sequence[HubToken]) -> tuple[str, ...]:
+    """Return the repositories of the newest token that rotator made, or of the only one that works."""
+    live = [one for one in listed if one.active]
+    ours = sorted((one for one in live if _OURS.fullmatch(one.label)), key=lambda one: one.created_at or _OLDEST)
+    chosen = ours[-1] if ours else live[0] if len(live) == 1 else None
+    if chosen is None:
+        return ()
+    resources = tokens.one(chosen.id).resources
+    return tuple(str(one["path"]) for one in resources if one.get("type") == "TYPE_REPO" and one.get("path"))

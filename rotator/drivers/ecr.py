@@ -1,19 +1,18 @@
 """Amazon ECR: logins that live for twelve hours and end by themselves."""
 
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from rotator.clients.aws import LEASE_TTL, EcrLogins
+from rotator.clients.instants import text_of
 from rotator.clients.pulls import PullProbe
-from rotator.drivers.pulling import pull_all
+from rotator.drivers.pulling import Pulling
 from rotator.model.credential import Credential, Handle, Overlap, Principal, PrincipalKind, RetireMode, Traits
 from rotator.model.errors import ConfigError
-from rotator.model.image import ImageReference
 from rotator.model.secret import Secret
 from rotator.ports import Clock
 
 
-class EcrLease:
+class EcrLease(Pulling):
     """Keeps `rotator.ports.RegistryDriver` for ECR. `logins` is None when AWS is not configured.
 
     AWS lists no logins, so there is nothing to inspect; it ends none before its time either, so there is nothing to retire.
@@ -30,9 +29,8 @@ class EcrLease:
     )
 
     def __init__(self, logins: EcrLogins | None, pulls: PullProbe, clock: Clock) -> None:
+        super().__init__(pulls, clock)
         self._logins = logins
-        self._pulls = pulls
-        self._clock = clock
 
     def inspect(self, principal: Principal) -> tuple[Credential, ...]:  # noqa: ARG002 - the same for all
         """Return nothing: AWS does not list the logins that it gave out."""
@@ -54,18 +52,13 @@ class EcrLease:
                 advice="Add the registry to aws.roles, or name a profile in aws.profile.",
             )
         login = self._logins.login(principal.registry, marker)
-        expiry = login.expires_at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         credential = Credential(
-            handle=Handle(principal=principal, id=f"lease@{expiry}", marker=marker),
+            handle=Handle(principal=principal, id=f"lease@{text_of(login.expires_at)}", marker=marker),
             username=login.username,
             issued_at=self._clock.now(),
             expires_at=login.expires_at,
         )
         return credential, login.password
-
-    def verify(self, credential: Credential, secret: Secret, images: Sequence[ImageReference]) -> None:
-        """Pull for real, once for each image."""
-        pull_all(self._pulls, self._clock, credential, secret, images)
 
     def retire(self, handle: Handle) -> None:
         """Do nothing: the login ends by itself at its expiry."""

@@ -1,24 +1,22 @@
 """Service principals: client secrets in Microsoft Entra, as many at once as one likes."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from rotator.clients.graph import Graph, GraphObject, ObjectKind, display_name_of
 from rotator.clients.pulls import PullProbe
-from rotator.drivers.pulling import pull_all
+from rotator.drivers.handles import end, unknown
+from rotator.drivers.pulling import Pulling
 from rotator.model.credential import Credential, Handle, Overlap, Principal, PrincipalKind, RetireMode, Traits
-from rotator.model.errors import Indeterminate, NotFound, Rejected
-from rotator.model.image import ImageReference
+from rotator.model.errors import NotFound
 from rotator.model.secret import Secret
 from rotator.ports import Clock, Directory
 
 # Shorter than many tenants' policies allow, so that a policy does not have to refuse it.
 DEFAULT_TTL = timedelta(days=90)
-_LOOKS = 3
 _OLDEST = datetime.min.replace(tzinfo=UTC)
 
 
-class EntraApp:
+class EntraApp(Pulling):
     """Keeps `rotator.ports.RegistryDriver` for service principals.
 
     An app registration has two objects whose secrets both work. A new secret goes to the object that holds the newest one
@@ -32,14 +30,12 @@ class EntraApp:
         retire=RetireMode.EXPLICIT,
         propagation=timedelta(seconds=20),
         propagation_limit=timedelta(minutes=3),
-        max_ttl=timedelta(days=730),
     )
 
     def __init__(self, graph: Graph, directory: Directory, pulls: PullProbe, clock: Clock) -> None:
+        super().__init__(pulls, clock)
         self._graph = graph
         self._directory = directory
-        self._pulls = pulls
-        self._clock = clock
 
     def inspect(self, principal: Principal) -> tuple[Credential, ...]:
         """Return the client secrets of both objects. NotFound when the tenant has neither."""
@@ -70,28 +66,16 @@ class EntraApp:
         )
         return credential, secret
 
-    def verify(self, credential: Credential, secret: Secret, images: Sequence[ImageReference]) -> None:
-        """Pull for real, once for each image."""
-        pull_all(self._pulls, self._clock, credential, secret, images)
-
     def retire(self, handle: Handle) -> None:
         """Remove the client secret that the handle names, from the object that the handle names."""
         kind, key_id = _parsed(handle)
-        for _ in range(_LOOKS):
+
+        def once() -> None:
             holder = self._object(kind, handle.principal)
-            if holder is None or all(one.key_id.lower() != key_id.lower() for one in holder.passwords):
-                return
-            try:
+            if holder is not None and any(one.key_id.lower() == key_id.lower() for one in holder.passwords):
                 self._graph.remove_password(kind, holder.id, key_id)
-            except Indeterminate:
-                continue  # Looking again tells whether it took effect.
-            else:
-                return
-        raise Indeterminate(
-            f"{handle.principal.id}: {handle.id} is still there after {_LOOKS} tries to end it without an answer",
-            api="graph",
-            operation="remove-password",
-        )
+
+        end(handle, once, api="graph", operation="remove-password")
 
     def _holder(self, principal: Principal) -> GraphObject:
         objects = (self._graph.application(principal.name), self._graph.service_principal(principal.name))
@@ -117,12 +101,7 @@ def _parsed(handle: Handle) -> tuple[ObjectKind, str]:
         return "application", key_id
     if key_id and kind == "servicePrincipal":
         return "servicePrincipal", key_id
-    raise Rejected(
-        f"{handle.id!r} names no client secret of {handle.principal.id}",
-        api="graph",
-        operation="remove-password",
-        reason="no-such-handle",
-    )
+    raise unknown(handle, "client secret", api="graph", operation="remove-password")
 
 
 def _unknown(principal: Principal) -> NotFound:

@@ -12,16 +12,7 @@ from datetime import UTC, datetime, timedelta
 from rotator.clients.pulls import PullProbe
 from rotator.clients.rest import Reach, bearer
 from rotator.drivers.brought import Brought
-from rotator.model.credential import (
-    Credential,
-    Handle,
-    Origin,
-    Overlap,
-    Principal,
-    PrincipalKind,
-    RetireMode,
-    Traits,
-)
+from rotator.model.credential import Credential, Handle, Origin, Overlap, Principal, PrincipalKind, RetireMode, Traits
 from rotator.model.errors import Denied, VerificationFailed
 from rotator.model.secret import Secret
 from rotator.ports import Clock
@@ -53,9 +44,9 @@ class Ghcr(Brought):
     )
 
     def __init__(self, reach: Reach, held: Callable[[Principal], Secret | None], pulls: PullProbe, clock: Clock) -> None:
+        super().__init__(pulls, clock)
         self._reach = reach
         self._held = held
-        super().__init__(pulls, clock)
 
     def inspect(self, principal: Principal) -> tuple[Credential, ...]:
         """Return what GitHub says of the token that the vault holds; one that it refuses has ended. Nothing without one."""

@@ -1,22 +1,24 @@
 """GitLab deploy tokens: as many at once as one likes, so that nobody is out while one replaces another."""
 
-from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
-from rotator.clients.gitlab import GitLab, ListedToken, ends_by
+from rotator.clients.gitlab import API, GitLab, ListedToken
 from rotator.clients.pulls import PullProbe
-from rotator.drivers.pulling import pull_all
+from rotator.drivers.handles import unknown
+from rotator.drivers.pulling import Pulling
 from rotator.model.credential import Credential, Handle, Overlap, Principal, PrincipalKind, RetireMode, Traits
-from rotator.model.errors import NotFound, Rejected
-from rotator.model.image import ImageReference
+from rotator.model.errors import NotFound
 from rotator.model.secret import Secret
 from rotator.ports import Clock
 
 _OURS = "rotator "
+# docs.gitlab.com/user/profile/personal_access_tokens: the longest life of an access token where no administrator chose another.
+# A deploy token might live for ever; it is held to the same.
 LONGEST = timedelta(days=365)
 
 
-class GitLabDeployToken:
+class GitLabDeployToken(Pulling):
     """Keeps `rotator.ports.RegistryDriver` for deploy tokens. The principal is the user name, which successive tokens share.
 
     GitLab checks a user name's length and letters only, finds a token by its value and compares the name afterwards
@@ -30,24 +32,15 @@ class GitLabDeployToken:
         # Both services read one database; the margin is for its replicas, nothing is promised.
         propagation=timedelta(seconds=2),
         propagation_limit=timedelta(minutes=2),
-        max_ttl=LONGEST,
     )
 
     def __init__(self, site_of: Callable[[str], GitLab], pulls: PullProbe, clock: Clock) -> None:
+        super().__init__(pulls, clock)
         self._site_of = site_of
-        self._pulls = pulls
-        self._clock = clock
 
     def inspect(self, principal: Principal) -> tuple[Credential, ...]:
         """Return the deploy tokens of this user name, in every project and group that is configured. NotFound for none."""
-        found = tuple(_credential(principal, one) for one in self._tokens(principal))
-        if not found:
-            raise NotFound(
-                f"no project or group of registries.gitlab has a deploy token with the user name {principal.name}",
-                api="gitlab",
-                operation="list-deploy-tokens",
-            )
-        return found
+        return tuple(_credential(principal, one) for one in _tokens(self._site_of(principal.registry), principal))
 
     def issue(
         self,
@@ -59,30 +52,28 @@ class GitLabDeployToken:
         before: datetime | None = None,  # noqa: ARG002 - nothing is ended by it
     ) -> tuple[Credential, Secret]:
         """Make a token beside the newest one, with its user name and scopes. Raises Indeterminate when no answer came."""
-        tokens = sorted(self._tokens(principal), key=lambda one: one.id)
-        if not tokens:
-            self.inspect(principal)
-        newest, ends = tokens[-1], ends_by(self._clock.now(), ttl or LONGEST, LONGEST)
-        made, secret = self._site_of(principal.registry).create_deploy_token(
-            newest.owner, _OURS + marker, principal.name, newest.scopes, ends
-        )
+        gitlab = self._site_of(principal.registry)
+        newest = max(_tokens(gitlab, principal), key=lambda one: one.id)
+        ends = self._clock.now() + min(ttl or LONGEST, LONGEST)
+        made, secret = gitlab.create_deploy_token(newest.owner, _OURS + marker, principal.name, newest.scopes, ends)
         return _credential(principal, made), secret
-
-    def verify(self, credential: Credential, secret: Secret, images: Sequence[ImageReference]) -> None:
-        """Pull for real, once for each image."""
-        pull_all(self._pulls, self._clock, credential, secret, images)
 
     def retire(self, handle: Handle) -> None:
         """Delete the token that the handle names; deleting twice does what once does."""
         owner, number = owner_of(handle)
         self._site_of(handle.principal.registry).delete_deploy_token(owner, number)
 
-    def _tokens(self, principal: Principal) -> Iterator[ListedToken]:
-        gitlab = self._site_of(principal.registry)
-        for owner in gitlab.site.owners:
-            for one in gitlab.deploy_tokens(owner):
-                if one.username == principal.name and not one.revoked:
-                    yield one
+
+def _tokens(gitlab: GitLab, principal: Principal) -> tuple[ListedToken, ...]:
+    listed = (one for owner in gitlab.site.owners for one in gitlab.deploy_tokens(owner))
+    found = tuple(one for one in listed if one.username == principal.name and not one.revoked)
+    if not found:
+        raise NotFound(
+            f"no project or group of registries.gitlab has a deploy token with the user name {principal.name}",
+            api=API,
+            operation="list-deploy-tokens",
+        )
+    return found
 
 
 def _credential(principal: Principal, token: ListedToken) -> Credential:
@@ -91,7 +82,7 @@ def _credential(principal: Principal, token: ListedToken) -> Credential:
         handle=Handle(principal=principal, id=f"{token.owner}/{token.id}", marker=marker),
         username=token.username,
         issued_at=token.created_at,
-        expires_at=token.expires_at.astimezone(UTC) if token.expires_at else None,
+        expires_at=token.expires_at,
     )
 
 
@@ -99,10 +90,5 @@ def owner_of(handle: Handle) -> tuple[str, str]:
     """Return whose token a handle names, and its number. Rejected for what names none."""
     owner, _, number = handle.id.rpartition("/")
     if not number.isdigit() or owner.partition("/")[0] not in {"projects", "groups", "personal"}:
-        raise Rejected(
-            f"{handle.id!r} names no token of {handle.principal.id}",
-            api="gitlab",
-            operation="find-token",
-            reason="no-such-handle",
-        )
+        raise unknown(handle, "token", api=API, operation="find-token")
     return owner, number

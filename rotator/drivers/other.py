@@ -3,15 +3,7 @@
 from datetime import timedelta
 
 from rotator.drivers.brought import Brought
-from rotator.model.credential import (
-    Credential,
-    Origin,
-    Overlap,
-    Principal,
-    PrincipalKind,
-    RetireMode,
-    Traits,
-)
+from rotator.model.credential import Credential, Origin, Overlap, Principal, PrincipalKind, RetireMode, Traits
 
 
 class Other(Brought):

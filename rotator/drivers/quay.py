@@ -1,6 +1,6 @@
 """Quay: one robot account, whose new token ends the old one at once; or two robots in turn, so that neither does."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -8,17 +8,13 @@ from rotator.clients.deadline import not_after
 from rotator.clients.pulls import PullProbe
 from rotator.clients.quay import API, Quay, Robot
 from rotator.clients.rest import Reach
+from rotator.drivers.handles import check_slot, end
 from rotator.drivers.managing import managing_secret
-from rotator.drivers.pulling import pull_all
+from rotator.drivers.pulling import Pulling
 from rotator.model.credential import Credential, Handle, Overlap, Principal, PrincipalKind, RetireMode, Traits
-from rotator.model.errors import ConfigError, Indeterminate, NotFound, Rejected
-from rotator.model.image import ImageReference
+from rotator.model.errors import ConfigError, NotFound
 from rotator.model.secret import Secret
 from rotator.ports import Clock
-
-_LOOKS = 3
-# That a new token works at once is what was seen, no promise.
-_PROPAGATION, _PROPAGATION_LIMIT = timedelta(seconds=2), timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +25,7 @@ class QuayHost:
     pairs: Mapping[str, str] = field(default_factory=dict)
 
 
-class QuayRobots:
+class QuayRobots(Pulling):
     """Keeps `rotator.ports.RegistryDriver` for robots, alone (`quay`) or in pairs (`quay-pair`).
 
     A token is named by its fingerprint, because Quay tells neither when it was made nor an id; of a pair, by its robot too, which
@@ -45,13 +41,15 @@ class QuayRobots:
         pulls: PullProbe,
         clock: Clock,
     ) -> None:
+        super().__init__(pulls, clock)
         self.kind = kind
         self._paired = kind is PrincipalKind.QUAY_PAIR
         self.traits = Traits(
             overlap=Overlap.TWO_SLOTS if self._paired else Overlap.SINGLE,
             retire=RetireMode.EXPLICIT,
-            propagation=_PROPAGATION,
-            propagation_limit=_PROPAGATION_LIMIT,
+            # That a new token works at once is what was seen, no promise.
+            propagation=timedelta(seconds=2),
+            propagation_limit=timedelta(minutes=2),
             ends=False,
             slots=(),
             slot_is_user=self._paired,
@@ -59,8 +57,6 @@ class QuayRobots:
         self._hosts = hosts
         self._secret_of = secret_of
         self._reach = reach
-        self._pulls = pulls
-        self._clock = clock
 
     def inspect(self, principal: Principal) -> tuple[Credential, ...]:
         """Return the token of the robot, or of both. NotFound when one of them does not exist."""
@@ -78,42 +74,23 @@ class QuayRobots:
     ) -> tuple[Credential, Secret]:
         """Regenerate the robot's token, which ends its old one at once; `slot` says which robot of a pair."""
         robots = self._robots(principal)
-        if self._paired and slot not in robots:
-            raise Rejected(
-                f"{principal.id} has the robots {' and '.join(robots)}, not {slot!r}",
-                api=API,
-                operation="regenerate-token",
-                reason="no-such-slot",
-            )
+        if self._paired:
+            check_slot(principal, slot, robots, api=API, operation="regenerate-token")
         quay = self._quay(principal)
         with not_after(before):
             made = quay.regenerate(slot if self._paired else robots[0])
         return self._credential(principal, made, marker), made.token
 
-    def verify(self, credential: Credential, secret: Secret, images: Sequence[ImageReference]) -> None:
-        """Pull for real, once for each image."""
-        pull_all(self._pulls, self._clock, credential, secret, images)
-
     def retire(self, handle: Handle) -> None:
         """Regenerate the robot's token if it is still the one that the handle names; nobody is told the new one."""
         quay = self._quay(handle.principal)
-        for _ in range(_LOOKS):
+
+        def once() -> None:
             name = next((one for one in self._robots(handle.principal) if self._names(handle, quay, one)), None)
-            if name is None:
-                return
-            try:
+            if name is not None:
                 quay.regenerate(name)
-            except NotFound:
-                return
-            except Indeterminate:
-                continue  # Looking again tells whether it took effect.
-            else:
-                return
-        raise Indeterminate(
-            f"{handle.principal.id}: {handle.id} is still there after {_LOOKS} tries to end it without an answer",
-            api=API,
-            operation="regenerate-token",
-        )
+
+        end(handle, once, api=API, operation="regenerate-token")
 
     def _names(self, handle: Handle, quay: Quay, robot: str) -> bool:
         try:

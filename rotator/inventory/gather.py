@@ -27,7 +27,9 @@ from rotator.ports import (
 )
 
 ROTATABLE = frozenset({PrincipalKind.ACR_TOKEN, PrincipalKind.ENTRA_APP, PrincipalKind.ECR})
-"""Kinds whose groups need no source for their registry password, because a rotation brings a new one: those with a driver."""
+"""Kinds whose groups need no source for their registry password, because a rotation brings a new one.
+
+A caller with drivers names the kinds of these."""
 
 _PASSWORD_PREFIX, _PASSWORD_SUFFIX = "imageRegistryCredentials/", "/password"
 

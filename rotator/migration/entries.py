@@ -1,6 +1,5 @@
 """Whether one registry entry of a group can do without a stored password, and why not. Pure."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from rotator.migration.choices import Choices
@@ -70,11 +69,6 @@ def grant_of(change: Change, estate: Estate, rules: Rules) -> Grant:
     assert isinstance(change.after, ManagedIdentity)  # noqa: S101 - change_of makes no other
     role, name = (REPOSITORY_READER, "Container Registry Repository Reader") if registry.abac else (ACR_PULL, "AcrPull")
     return Grant(identity=change.after.identity, role=role, role_name=name, scope=registry.id.text, what=registry.name)
-
-
-def stores_secret(bindings: Collection[Binding]) -> bool:
-    """Whether a password is stored in one of the entries."""
-    return any(isinstance(one.source, Inline) for one in bindings)
 
 
 def _after(

@@ -1,17 +1,26 @@
 """Who moves to what, who cannot and why, and in which order. Pure: the same estate gives the same migration."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from fnmatch import fnmatchcase
+from functools import partial
 
 from rotator.migration.entries import Rules, candidates, change_of, grant_of
 from rotator.model.credential import Principal, PrincipalKind
 from rotator.model.estate import Estate
-from rotator.model.group import GROUP_TAG_PREFIX, ContainerGroup, GroupState, Inline, ManagedIdentity, VaultReference
+from rotator.model.group import (
+    GROUP_TAG_PREFIX,
+    MOST_TAGS,
+    ContainerGroup,
+    GroupState,
+    Inline,
+    ManagedIdentity,
+    VaultReference,
+    registry_password,
+)
 from rotator.model.migration import MOVING, Change, Goal, Migration, Move, Step, Unused
 from rotator.rotation.waves import waves_of
 
-_MOST_TAGS = 50
 _OFF = (
     (GroupState.STOPPED, "is stopped; putting it again would start it"),
     (GroupState.FINISHED, "has run to its end; putting it again would run its job a second time"),
@@ -67,30 +76,23 @@ def _called(group: ContainerGroup) -> Collection[str]:
 
 
 def _move(group: ContainerGroup, estate: Estate, rules: Rules, *, without_way_back: bool) -> Move | None:
+    decide = partial(Move, group=group.id, location=group.location.lower())
     begun = unconfirmed(group)
     if begun:
-        return Move(group=group.id, location=group.location.lower(), step=Step.FINISH, changes=begun)
+        return decide(step=Step.FINISH, changes=begun)
     bindings = candidates(group, rules)
     if not bindings:
         return None
-    decide = _decider(group)
     judged = [change_of(group, one, estate, rules) for one in bindings]
     changes = tuple(one for one in judged if isinstance(one, Change))
     refused = [one for one in judged if isinstance(one, str)]
     if not changes:
-        return decide(Step.HOLD, why=refused[0])
+        return decide(step=Step.HOLD, why=refused[0])
     off = next((why for state, why in _OFF if group.state is state), "")
     if off:
-        return decide(Step.LEAVE, changes, why=off)
+        return decide(step=Step.LEAVE, changes=changes, why=off)
     why, missing = _obstacle(group, changes, estate, rules, without_way_back=without_way_back)
-    return decide(Step.HOLD, changes, why=why, missing=missing) if why else decide(Step.MOVE, changes)
-
-
-def _decider(group: ContainerGroup) -> Callable[..., Move]:
-    def decide(step: Step, changes: tuple[Change, ...] = (), *, why: str = "", missing: tuple[str, ...] = ()) -> Move:
-        return Move(group=group.id, location=group.location.lower(), step=step, changes=changes, why=why, missing=missing)
-
-    return decide
+    return decide(step=Step.HOLD if why else Step.MOVE, changes=changes, why=why, missing=missing)
 
 
 def _obstacle(
@@ -101,7 +103,7 @@ def _obstacle(
     if rules.goal is Goal.VAULT_REFERENCE and not rules.choices.vault_id and not rules.any_identity:
         return "the vault's resource id is not known, so that the identity's role cannot be looked at; set migration.vault_id", ()
     tags = {GROUP_TAG_PREFIX + one.registry for one in changes}
-    if len(group.tags.keys() | tags) > _MOST_TAGS:
+    if len(group.tags.keys() | tags) > MOST_TAGS:
         return f"it has {len(group.tags)} tags, which leaves no room for the one that says where its migration stands", ()
     missing = _missing(group, changes, estate)
     if missing:
@@ -117,13 +119,13 @@ def _obstacle(
 
 def _missing(group: ContainerGroup, changes: Sequence[Change], estate: Estate) -> tuple[str, ...]:
     """List what a PUT needs and nothing holds; the passwords that go away are not needed."""
-    gone = {f"imageRegistryCredentials/{one.registry}/password" for one in changes}
+    gone = {registry_password(one.registry).path for one in changes}
     unsourced = [field.path for field in estate.unsourced.get(group.id, ()) if field.path not in gone]
     others = [
         path
         for one in group.bindings
         if isinstance(one.source, Inline) and one.principal is not None and one.principal.id not in estate.secrets_of
-        for path in [f"imageRegistryCredentials/{one.registry}/password"]
+        for path in [registry_password(one.registry).path]
         if path not in gone
     ]
     return tuple(dict.fromkeys((*unsourced, *others)))

@@ -142,7 +142,6 @@ class Traits:
     retire: RetireMode
     propagation: timedelta
     propagation_limit: timedelta
-    max_ttl: timedelta | None = None
     lease_ttl: timedelta | None = None
     origin: Origin = Origin.SERVICE
     listed: bool = True

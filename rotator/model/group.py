@@ -67,6 +67,11 @@ class WriteOnlyField:
     path: str
 
 
+def registry_password(registry: str) -> WriteOnlyField:
+    """Return the field that holds the password of a registry entry; `registry` is the normalised server."""
+    return WriteOnlyField(f"imageRegistryCredentials/{registry}/password")
+
+
 class GroupState(StrEnum):
     """Whether a group's containers are meant to be running. UNKNOWN: only the list was read."""
 
@@ -131,3 +136,6 @@ class ContainerGroup:
 # The name of the tag that a cutover leaves on a group is this prefix and the registry's host; its value names the rotation and
 # the very secret that the group now stores. It is how a repeated step sees that it has been here before.
 GROUP_TAG_PREFIX = "rotator:"
+
+# Azure refuses a resource with more (learn.microsoft.com/azure/azure-resource-manager/management/tag-resources).
+MOST_TAGS = 50

@@ -15,9 +15,6 @@ class Subnet:
 
     id: ArmId
     delegated: bool
-    service_endpoints: tuple[str, ...] = ()
-    nat_gateway: bool = False
-    route_table: bool = False
 
     @property
     def network(self) -> ArmId:

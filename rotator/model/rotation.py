@@ -7,6 +7,7 @@ from typing import Self
 
 from rotator.model.arm import ArmId
 from rotator.model.credential import Handle, Principal
+from rotator.model.image import ImageReference
 from rotator.model.usage import Pull, Usage
 
 
@@ -110,6 +111,11 @@ class PlanItem:
     def marked(self) -> tuple[ArmId, ...]:
         """The groups that are only told, by a tag, what they store."""
         return tuple(one.group for one in self.consumers if one.action is Action.MARK)
+
+    @property
+    def images(self) -> tuple[ImageReference, ...]:
+        """The images of all its groups, once each and in order."""
+        return tuple(ImageReference.parse(text) for text in sorted({text for one in self.consumers for text in one.images}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,13 +6,21 @@ from urllib.parse import urlsplit
 
 from rotator.model.credential import Overlap, Principal, Traits
 from rotator.model.estate import Estate
-from rotator.model.group import GROUP_TAG_PREFIX, Absent, Binding, ContainerGroup, GroupState, Inline, VaultReference
+from rotator.model.group import (
+    GROUP_TAG_PREFIX,
+    MOST_TAGS,
+    Absent,
+    Binding,
+    ContainerGroup,
+    GroupState,
+    Inline,
+    VaultReference,
+    registry_password,
+)
 from rotator.model.rotation import Action, Consumer
 from rotator.model.tool import OwnedGroups
 from rotator.rotation.rules import Rules
 
-# Azure refuses a resource with more (learn.microsoft.com/azure/azure-resource-manager/management/tag-resources).
-_MOST_TAGS = 50
 HAS_IT = "has the new credential already"
 
 
@@ -123,7 +131,7 @@ def _obstacle(group: ContainerGroup, bindings: Sequence[Binding], target: Target
         if sum(other.registry == one.registry and not isinstance(other.source, Absent) for other in group.bindings) > 1:
             # Azure tells such entries apart by their position alone, so a password could land in the other's.
             return f"it has two entries for {one.registry}; remove the one that is not needed"
-    if len(group.tags.keys() | {GROUP_TAG_PREFIX + one.registry for one in bindings}) > _MOST_TAGS:
+    if len(group.tags.keys() | {GROUP_TAG_PREFIX + one.registry for one in bindings}) > MOST_TAGS:
         return f"it has {len(group.tags)} tags, which leaves no room for the one that says what it stores; remove one"
     return ""
 
@@ -131,7 +139,7 @@ def _obstacle(group: ContainerGroup, bindings: Sequence[Binding], target: Target
 def _other_passwords(group: ContainerGroup, principal: Principal, estate: Estate) -> tuple[str, ...]:
     """List the passwords of the group's other registries that the vault does not hold: a redeploy needs them all."""
     return tuple(
-        f"imageRegistryCredentials/{one.registry}/password"
+        registry_password(one.registry).path
         for one in group.bindings
         if isinstance(one.source, Inline)
         and one.principal is not None

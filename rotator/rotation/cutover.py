@@ -1,15 +1,15 @@
 """The fourth phase: groups move to the new credential in waves, and back when one does not become healthy."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from functools import partial
 
 from pydantic import TypeAdapter
 
 from rotator.model.arm import ArmId
-from rotator.model.errors import Conflict, CutoverFailed, Held, NotFound, RotatorError, Throttled, Unavailable
+from rotator.model.errors import Held, NotFound, Rejected, RotatorError
 from rotator.model.estate import TAG_HANDLE, StoredSecret
-from rotator.model.group import GROUP_TAG_PREFIX, Absent, ContainerGroup, GroupState, ManagedIdentity
+from rotator.model.group import GROUP_TAG_PREFIX, Absent, ContainerGroup, ManagedIdentity, registry_password
 from rotator.model.image import ImageReference
 from rotator.model.rotation import Action, Consumer, PlanItem
 from rotator.model.secret import Secret
@@ -17,14 +17,11 @@ from rotator.ports import Errand, Json
 from rotator.rotation import marking
 from rotator.rotation.consumers import moved
 from rotator.rotation.context import Context, Where, looking
+from rotator.rotation.inaccessible import INACCESSIBLE, explained
 from rotator.rotation.naming import handle_of
 from rotator.rotation.record import TAG_USERNAME, RotationRecord
-from rotator.rotation.redeploy import accepted, redeploy
+from rotator.rotation.redeploy import CLOCKS_APART, accepted, at_rest, await_health, filled, gone, put, settled
 from rotator.rotation.tenure import keep
-
-_HEALTH_PAUSE = timedelta(seconds=10)
-_TRANSITION_PAUSE = timedelta(seconds=15)
-_TRANSITION_TRIES = 20
 
 MOVED, MARKED, LEFT, FAILED = "moved", "marked", "left", "failed"
 
@@ -82,16 +79,15 @@ def run_errand(context: Context, argument: Json) -> Json:
 
 def move(context: Context, item: PlanItem, record: RotationRecord, consumer: Consumer, missing: Sequence[str]) -> Move:
     """Move one group to the new credential, unless its tags say that it has been moved; then wait for its health."""
-    gone = sorted(set(consumer.images) & set(missing))
-    if gone:
-        why = f"{gone[0]} does not exist in its registry: the group could not start again with any credential"
-        return _left(context, item, consumer, error=Held(why))
+    lost = sorted(set(consumer.images) & set(missing))
+    if lost:
+        return _left(context, item, consumer, error=gone(lost[0]))
     changed = False
     try:
         keep(context, record)
         with context.claims.claim(consumer.group):
             try:
-                group = _settled(context, consumer.group)
+                group = settled(context, consumer.group)
             except NotFound:
                 return _left(context, item, consumer, "deleted since the plan")
             if consumer.action is Action.MARK and marking.never_left(context, record, consumer, group):
@@ -109,7 +105,7 @@ def move(context: Context, item: PlanItem, record: RotationRecord, consumer: Con
                 where = Where(handle=record.handle, secret=record.secret_name, version=version)
                 context.tell(item.rotation, item.principal, _deed(consumer).value, group=consumer.group, where=where)
             # Also when an earlier try moved it: that one may have died before it saw that the group is not well.
-            _await_health(context, record, consumer.group, since - marking.CLOCKS_APART)
+            await_health(context, consumer.group, since - CLOCKS_APART, meanwhile=partial(keep, context, record))
             context.tell(
                 item.rotation, item.principal, "health", "healthy", group=consumer.group, where=Where(handle=record.handle)
             )
@@ -140,7 +136,7 @@ def roll_back(
             continue
         try:
             with context.claims.claim(consumer.group):
-                group = _settled(context, consumer.group)
+                group = settled(context, consumer.group)
                 before = context.version_of(record.secret_name, record.old)
                 old = _old_value(context, item, record, consumer, missing, before)
                 if before is None or old is None:
@@ -148,7 +144,7 @@ def roll_back(
                     continue
                 known_as = marking.known_as(before, record.rotation)
                 tags = {GROUP_TAG_PREFIX + one: known_as for one in consumer.registries}
-                redeploy(context, item, consumer, group, old, tags, username=before.tags.get(TAG_USERNAME, ""))
+                _redeploy(context, item, consumer, group, old, tags, username=before.tags.get(TAG_USERNAME, ""))
             back.append(consumer.group.text)
             where = Where(handle=before.tags.get(TAG_HANDLE, ""), secret=before.name, version=before.version)
             context.tell(
@@ -171,16 +167,6 @@ def _left(context: Context, item: PlanItem, consumer: Consumer, why: str = "", *
     return Move(group=consumer.group.text, result=LEFT, detail=error.message, code=error.code)
 
 
-def _settled(context: Context, group: ArmId) -> ContainerGroup:
-    """Read a group, waiting while somebody else's deployment is under way."""
-    for _ in range(_TRANSITION_TRIES):
-        found = context.platform.read(group)
-        if found.state is not GroupState.TRANSITIONING:
-            return found
-        context.clock.sleep(_TRANSITION_PAUSE)
-    raise Conflict(f"{group.name} stays in transition", api="container-instances", operation="read")
-
-
 def _leave(group: ContainerGroup, consumer: Consumer, record: RotationRecord) -> str:
     """Say why the group must be left alone although the plan wanted to move it, or nothing."""
     wanted = (record.username or record.principal.name).lower()
@@ -193,11 +179,7 @@ def _leave(group: ContainerGroup, consumer: Consumer, record: RotationRecord) ->
         users = {one.username.strip().lower() for one in sources if not isinstance(one, Absent | ManagedIdentity)}
         if not users or not users <= known:
             return f"no longer logs in to {registry} as {wanted}"
-    if group.state is GroupState.STOPPED:
-        return "was stopped since the plan"
-    if group.state is GroupState.FINISHED:
-        return "ran to its end since the plan"
-    return ""
+    return at_rest(group)
 
 
 def _apply(context: Context, item: PlanItem, record: RotationRecord, consumer: Consumer, group: ContainerGroup) -> str:
@@ -206,7 +188,7 @@ def _apply(context: Context, item: PlanItem, record: RotationRecord, consumer: C
     version = _new_version(context, record)
     if _deed(consumer) is not Action.RESTART:
         new = context.vault.read(record.secret_name, version)
-        redeploy(context, item, consumer, group, new, tags, username=record.username)
+        _redeploy(context, item, consumer, group, new, tags, username=record.username)
         return version
     # Restarting twice, or writing a tag twice, does what once does.
     looking(context, lambda: context.platform.restart(group.id))
@@ -215,28 +197,30 @@ def _apply(context: Context, item: PlanItem, record: RotationRecord, consumer: C
     return version
 
 
+def _redeploy(
+    context: Context,
+    item: PlanItem,
+    consumer: Consumer,
+    group: ContainerGroup,
+    password: Secret,
+    tags: Mapping[str, str],
+    username: str = "",
+) -> None:
+    """Put the group with a password, and a user name where it changes, for the consumer's registries. Raises as `put` does."""
+    values = filled(context, group, {registry_password(one): password for one in consumer.registries})
+    try:
+        put(context, group, values, tags, usernames=dict.fromkeys(consumer.registries, username) if username else {})
+    except Rejected as error:
+        if error.reason != INACCESSIBLE:
+            raise
+        raise explained(context, item, group, values, username, error) from error
+
+
 def _deed(consumer: Consumer) -> Action:
     """What moves the group: one that was to be marked and turns out to have been started since is moved like any other."""
     if consumer.action is not Action.MARK:
         return consumer.action
     return Action.REDEPLOY if consumer.inline else Action.RESTART
-
-
-def _await_health(context: Context, record: RotationRecord, group: ArmId, since: datetime) -> None:
-    deadline = context.clock.now() + context.rules.health_timeout
-    while True:
-        keep(context, record)
-        try:
-            health = context.platform.health(group, since)
-            detail, settled = health.detail, health.settled
-            if health.healthy:
-                return
-        except (Throttled, Unavailable) as error:
-            # Not to see a group is no reason to put it again.
-            detail, settled = error.message, False
-        if settled or context.clock.now() >= deadline:
-            raise CutoverFailed(f"{group.name} is not healthy on the new credential: {detail}")
-        context.clock.sleep(_HEALTH_PAUSE)
 
 
 def _new_version(context: Context, record: RotationRecord) -> str:
@@ -266,4 +250,4 @@ def _old_value(
     old = context.vault.read(record.secret_name, before.version)
     images = [ImageReference.parse(text) for text in consumer.images if text not in missing]
     username = before.tags.get(TAG_USERNAME) or record.username or item.principal.name
-    return old if accepted(context, item, username, old, images) else None
+    return old if accepted(context, username, old, images) else None

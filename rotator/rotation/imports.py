@@ -9,7 +9,6 @@ from datetime import datetime
 from rotator.model.credential import Credential, Handle, Overlap, Principal, is_brought
 from rotator.model.errors import Held, VerificationFailed
 from rotator.model.estate import STAGED_SUFFIX, TAG_HANDLE, StoredSecret
-from rotator.model.image import ImageReference
 from rotator.model.rotation import HeldCause, Phase, Plan, PlanItem
 from rotator.model.secret import Secret
 from rotator.ports import SecretExaminer
@@ -56,8 +55,7 @@ def tried(context: Context, item: PlanItem, secret: Secret, expires_at: datetime
     credential = replace(credential, issued_at=now, expires_at=credential.expires_at or expires_at)
     if credential.expired(now):
         raise VerificationFailed(f"{item.principal.id}: this secret has ended already", advice="Bring one that lives.")
-    images = tuple(ImageReference.parse(text) for text in sorted({text for one in item.consumers for text in one.images}))
-    if len(pull_all(driver, credential, secret, images)) == len(images):
+    if len(pull_all(driver, credential, secret, item.images)) == len(item.images):
         raise VerificationFailed(f"{item.principal.id}: none of its groups' images exists, so nothing proves this secret")
     return credential
 

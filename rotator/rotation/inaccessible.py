@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from rotator.model.credential import Credential, Handle
 from rotator.model.errors import Rejected, RotatorError
-from rotator.model.group import ContainerGroup, Inline, WriteOnlyField
+from rotator.model.group import ContainerGroup, Inline, WriteOnlyField, registry_password
 from rotator.model.image import ImageReference
 from rotator.model.rotation import PlanItem
 from rotator.model.secret import Secret
@@ -24,7 +24,7 @@ def explained(
     """Return Azure's refusal of an image with the cause, as far as a pull with the same credentials shows it."""
     pulled: list[str] = []
     for binding in group.bindings:
-        secret = values.get(WriteOnlyField(f"imageRegistryCredentials/{binding.registry}/password"))
+        secret = values.get(registry_password(binding.registry))
         if secret is None or not isinstance(binding.source, Inline):
             continue
         user = username if username and binding.principal == item.principal else binding.source.username

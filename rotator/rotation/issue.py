@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from rotator.model.credential import Credential, Origin, Overlap, Traits, is_brought
 from rotator.model.errors import Held, NotFound, Rejected, VerificationFailed
 from rotator.model.estate import STAGED_SUFFIX, TAG_HANDLE, StoredSecret
-from rotator.model.image import ImageReference
 from rotator.model.rotation import Phase, PlanItem
 from rotator.model.secret import Secret
 from rotator.rotation.context import Context, Where, looking
@@ -196,9 +195,9 @@ def _usable(context: Context, item: PlanItem, found: RotationRecord, live: Seque
 
 def _still_pulls(context: Context, item: PlanItem, found: RotationRecord) -> bool:
     driver, credential = context.driver(item.principal), credential_of(item, found)
-    for text in sorted({text for one in item.consumers for text in one.images}):
+    for image in item.images:
         try:
-            driver.verify(credential, value_of(context, found), [ImageReference.parse(text)])
+            driver.verify(credential, value_of(context, found), [image])
         except NotFound:
             return True
         except (VerificationFailed, Rejected):

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from rotator.model.credential import Credential, Handle
 from rotator.model.errors import Held, NotFound, VerificationFailed
 from rotator.model.estate import TAG_HANDLE
-from rotator.model.group import GroupState
-from rotator.model.image import ImageReference
+from rotator.model.group import GroupState, registry_password
 from rotator.model.rotation import Action, Consumer, PlanItem
 from rotator.rotation.context import Context
 from rotator.rotation.record import TAG_USERNAME, RotationRecord
@@ -47,8 +46,7 @@ def _old_one_pulls(context: Context, item: PlanItem) -> None:
     Its refusal is no obstacle: the groups are out already, and a new secret is what helps.
     """
     stored = context.version_of(item.secret_name, item.old)
-    images = [ImageReference.parse(text) for text in sorted({text for one in item.consumers for text in one.images})]
-    if stored is None or not images:
+    if stored is None or not item.images:
         return
     credential = Credential(
         handle=Handle(principal=item.principal, id=stored.tags[TAG_HANDLE]),
@@ -56,10 +54,10 @@ def _old_one_pulls(context: Context, item: PlanItem) -> None:
     )
     secret = context.vault.read(item.secret_name, stored.version)
     try:
-        missing = pull_all(context.driver(item.principal), credential, secret, images)
+        missing = pull_all(context.driver(item.principal), credential, secret, item.images)
     except VerificationFailed:
         return
-    if len(missing) == len(images):
+    if len(missing) == len(item.images):
         raise Held(f"{item.principal.id}: none of its images exists any more, so nothing could prove a new secret")
 
 
@@ -72,9 +70,9 @@ def _can_be_moved(context: Context, consumer: Consumer) -> None:
         raise Held(f"{group.name} is being deployed by somebody else, and would be out until that is over; nothing was made")
     if consumer.inline and group.state in {GroupState.STOPPED, GroupState.FINISHED}:
         raise Held(f"{group.name} does not run any more, and could not start again afterwards; nothing was made")
-    bound = {f"imageRegistryCredentials/{registry}/password" for registry in consumer.registries}
+    bound = {registry_password(one) for one in consumer.registries}
     for field in group.write_only if consumer.action is Action.REDEPLOY else ():
-        if field.path not in bound and context.values.locate(group, field) is None:
+        if field not in bound and context.values.locate(group, field) is None:
             raise Held(
                 f"{group.name} could not be put again: nothing holds {field.path}; nothing was made", missing=(field.path,)
             )

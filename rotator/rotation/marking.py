@@ -1,16 +1,12 @@
 """Groups that a roll-back finds on the secret it returns to: a tag has to say so, and nobody restarts."""
 
-from datetime import timedelta
-
 from rotator.model.estate import TAG_HANDLE, TAG_ROTATION, StoredSecret
 from rotator.model.group import GROUP_TAG_PREFIX, ContainerGroup
 from rotator.model.rotation import Consumer, PlanItem
 from rotator.rotation.context import Context, looking
 from rotator.rotation.naming import mark_of
 from rotator.rotation.record import RotationRecord
-
-CLOCKS_APART = timedelta(seconds=10)
-"""Pulls are timed by Azure's clock and updates by ours."""
+from rotator.rotation.redeploy import CLOCKS_APART
 
 
 def known_as(before: StoredSecret, rotation: str) -> str:

@@ -27,7 +27,7 @@ def verify(context: Context, item: PlanItem, record: RotationRecord) -> tuple[st
     Raises VerificationFailed.
     """
     driver = context.driver(item.principal)
-    images = tuple(ImageReference.parse(text) for text in sorted({text for one in item.consumers for text in one.images}))
+    images = item.images
     secret = value_of(context, record)
     credential = credential_of(item, record)
     traits = driver.traits

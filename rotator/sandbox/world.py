@@ -167,6 +167,18 @@ class World:
             heapq.heappush(self.watched, (at, principal.lower()))
             self.clock.schedule(at)
 
+    def issued(
+        self, value: str, kind: str, principal: str, handle: str, event: str, *changes_at: datetime | None, **facts: object
+    ) -> None:
+        """Write down that a secret has been made. `changes_at`: when something about it changes by itself."""
+        self.ledger.record(value, kind, principal, handle)
+        self.touch(principal)
+        for at in changes_at:
+            if at is not None:
+                self.watch(principal, at)
+        if not self.ledger.seeding:
+            self.events.append(event, principal=principal, handle=handle, **facts)
+
     def due(self, now: datetime) -> set[str]:
         """Take the principals that changed up to `now`: the touched ones and those whose watched instant has come."""
         changed, self.touched = self.touched, set()

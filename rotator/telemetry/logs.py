@@ -15,8 +15,6 @@ from rotator.model.rotation import RotationEvent
 from rotator.ports import Clock
 from rotator.telemetry.redaction import Redactor
 
-LEVELS = ("debug", "info", "warning", "error")
-
 # Libraries that write headers, bodies or one line a request below WARNING. They stay at WARNING even when we debug: that is
 # where an Authorization header would reach a file.
 _LIBRARIES = (

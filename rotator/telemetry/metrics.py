@@ -32,9 +32,9 @@ from rotator.model.rotation import Plan, Reason, Result, RotationEvent, Rotation
 from rotator.telemetry.estate import Picture, complete_subscriptions, families
 from rotator.telemetry.waiting import Waiting
 
-ROTATABLE = (PrincipalKind.ACR_TOKEN, PrincipalKind.ACR_ADMIN, PrincipalKind.ENTRA_APP, PrincipalKind.ECR)
+# Series that begin at zero, so that the first rotation counts as a rise. A registry's refresh token is never rotated.
+ROTATED = tuple(one for one in PrincipalKind if one is not PrincipalKind.ACR_REFRESH_TOKEN)
 TRIGGERS = ("due", "requested", "unfinished", "retirement", "revocation", "roll-back")
-MODES = ("audit", "rotate")
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _CUTOVER_STEPS = ("redeploy", "restart", "health")
@@ -202,7 +202,7 @@ class Metrics:
         )
         for result in ("success", "failed", "rolled_back"):
             self._redeploys.labels(result=result)
-        for kind in ROTATABLE:
+        for kind in ROTATED:
             self._rotation_seconds.labels(kind=kind.value)
             for trigger in TRIGGERS:
                 for ending in Result:

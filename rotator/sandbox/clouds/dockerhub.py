@@ -77,13 +77,7 @@ class DockerHub:
         value = f"dckr_oat_{world.text(32)}" if account.organization else f"dckr_pat_{world.text(27)}"
         token = HubToken(id=world.guid(), label=label, value=value, created_at=created_at, expires_at=expires_at, reach=reach)
         account.tokens[token.id] = token
-        principal = f"plain:{REGISTRY}/{account.name}"
-        world.ledger.record(value, KIND, principal, f"token/{token.id}")
-        if not world.ledger.seeding:
-            world.events.append("hub.token.issued", principal=principal, handle=f"token/{token.id}")
-        world.touch(principal)
-        if expires_at is not None:
-            world.watch(principal, expires_at)
+        world.issued(value, KIND, _principal(account), f"token/{token.id}", "hub.token.issued", expires_at)
         return token
 
     def verdict(self, username: str, password: str, repository: str, now: datetime) -> str:
@@ -103,6 +97,10 @@ class DockerHub:
         account = self.accounts.get(entry.principal.rpartition("/")[2])
         held = () if account is None else account.tokens.values()
         return any(one.value == entry.value and one.verdict(now) == "ok" for one in held)
+
+
+def _principal(account: HubAccount) -> str:
+    return f"plain:{REGISTRY}/{account.name}"
 
 
 def _refuse(status: int, message: str) -> Refused:
@@ -224,7 +222,7 @@ def patch_token(world: "World", request: Request) -> Reply:
     body = request.json()
     token.active = bool(body.get("is_active", token.active))
     token.label = str(body.get("label" if account.organization else "token_label", token.label))
-    world.touch(f"plain:{REGISTRY}/{account.name}")
+    world.touch(_principal(account))
     return Reply(200, _document(account, token))
 
 
@@ -232,7 +230,7 @@ def delete_token(world: "World", request: Request) -> Reply:
     """Delete a token, which ends it at once."""
     account, token = _token(world, request)
     del account.tokens[token.id]
-    principal = f"plain:{REGISTRY}/{account.name}"
+    principal = _principal(account)
     world.events.append("hub.token.deleted", principal=principal, handle=f"token/{token.id}")
     world.touch(principal)
     return Reply(204)

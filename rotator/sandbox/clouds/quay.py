@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from rotator.sandbox.ledger import Entry
-from rotator.sandbox.wire import Document, Handler, Refused, Reply, Request, Route
+from rotator.sandbox.wire import Document, Refused, Reply, Request, Route
 
 if TYPE_CHECKING:
     from rotator.sandbox.world import World
@@ -44,12 +44,8 @@ class Quay:
 
     def regenerate(self, robot: Robot) -> None:
         """Give the robot another token; the old one ends at once."""
-        world, principal = self.world, f"plain:{REGISTRY}/{robot.name}"
-        robot.token = world.text(64, _LETTERS)
-        world.ledger.record(robot.token, KIND, principal, "token")
-        if not world.ledger.seeding:
-            world.events.append("quay.token.issued", principal=principal)
-        world.touch(principal)
+        robot.token = self.world.text(64, _LETTERS)
+        self.world.issued(robot.token, KIND, f"plain:{REGISTRY}/{robot.name}", "token", "quay.token.issued")
 
     def verdict(self, username: str, password: str) -> str:
         """Judge a log-in to the registry."""
@@ -128,10 +124,11 @@ def delete_robot(world: "World", request: Request) -> Reply:
     return Reply(204)
 
 
-def _route(operation: str, method: str, path: str, handler: Handler) -> Route:
-    return Route(
+_ONE = "/api/v1/organization/{org}/robots/{short}"
+ROUTES: tuple[Route, ...] = tuple(
+    Route(
         service="quay",
-        operation=f"quay.robots.{operation}",
+        operation=f"quay.robots.{deed}",
         method=method,
         path=path,
         hosts=HOSTS,
@@ -139,12 +136,10 @@ def _route(operation: str, method: str, path: str, handler: Handler) -> Route:
         bare=False,
         refusal=_refusal,
     )
-
-
-_ONE = "/api/v1/organization/{org}/robots/{short}"
-ROUTES: tuple[Route, ...] = (
-    _route("get", "GET", _ONE, get_robot),
-    _route("put", "PUT", _ONE, put_robot),
-    _route("delete", "DELETE", _ONE, delete_robot),
-    _route("regenerate", "POST", _ONE + "/regenerate", regenerate),
+    for deed, method, path, handler in (
+        ("get", "GET", _ONE, get_robot),
+        ("put", "PUT", _ONE, put_robot),
+        ("delete", "DELETE", _ONE, delete_robot),
+        ("regenerate", "POST", _ONE + "/regenerate", regenerate),
+    )
 )

@@ -46,6 +46,7 @@ class Cloud:
     groups: GroupClient
     platform: ContainerGroups
     values: StoredValues
+    needs: Dependencies
     drivers: DriverTable
 
     def group(self, name: str) -> ContainerGroup:
@@ -145,5 +146,6 @@ def connect(sandbox: Sandbox) -> Cloud:
         groups=groups,
         platform=ContainerGroups(groups, arm, clock, WritePacer(clock)),
         values=StoredValues(vault, arm, subscriptions=settings["scope"]["subscriptions"]),
+        needs=needs,
         drivers=build_drivers(needs),
     )

@@ -1,12 +1,12 @@
 """What every driver promises, over the table of drivers."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pytest
 
-from rotator.drivers import DRIVERS, LISTED_ELSEWHERE
+from rotator.drivers import DRIVERS, LISTED_ELSEWHERE, build_drivers
 from rotator.drivers.ghcr import instant_of
 from rotator.model.credential import Credential, Handle, Origin, Overlap, Principal, PrincipalKind, RetireMode
 from rotator.model.errors import ConfigError, Held, Indeterminate, NotFound, Rejected, VerificationFailed
@@ -388,6 +388,18 @@ def test_a_gitlab_that_is_not_configured_says_what_to_write(cloud: Cloud, kind: 
     with pytest.raises(ConfigError, match=r"git\.example\.com") as caught:
         cloud.drivers[kind].inspect(elsewhere)
     assert "registries.gitlab" in caught.value.advice
+
+
+@pytest.mark.parametrize("kind", [PrincipalKind.GITLAB, PrincipalKind.GITLAB_DEPLOY_TOKEN])
+def test_without_its_managing_token_nothing_of_gitlab_looks_gone(cloud: Cloud, kind: PrincipalKind) -> None:
+    which = subject(cloud, kind)
+    made, _ = cloud.drivers[kind].issue(which.principal, MARKER, TTL, "")
+    forgotten = tuple(replace(site, secret="forgotten") for site in cloud.needs.gitlab)
+    driver = build_drivers(replace(cloud.needs, gitlab=forgotten))[kind]
+    with pytest.raises(ConfigError, match=r"registries\.gitlab: secret names the vault's secret forgotten"):
+        driver.inspect(which.principal)
+    with pytest.raises(ConfigError):
+        driver.retire(made.handle)
 
 
 def test_without_aws_settings_ecr_says_what_to_configure(start: Callable[..., Cloud]) -> None:

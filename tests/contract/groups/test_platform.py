@@ -13,11 +13,10 @@ from rotator.azure.containergroups import ContainerGroups, Waits
 from rotator.azure.groupbody import read_group
 from rotator.azure.groupclient import GroupClient
 from rotator.azure.pacing import WritePacer
-from rotator.azure.writeonly import registry_password
 from rotator.clients.arm import Arm
 from rotator.clients.network import Network
 from rotator.model.errors import Conflict, Denied, Held, Indeterminate, NotFound, Rejected
-from rotator.model.group import ContainerGroup, GroupState, WriteOnlyField
+from rotator.model.group import ContainerGroup, GroupState, WriteOnlyField, registry_password
 from rotator.model.secret import Secret
 from tests.contract.groups.conftest import ARM, Cloud
 from tests.unit.wireserver import ShownClock, serving

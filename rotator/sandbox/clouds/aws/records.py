@@ -184,11 +184,7 @@ class Aws:
         self._leases[lease.password] = lease
         self._by_handle[lease.handle] = lease
         principal = f"ecr:{rules.server_of(account, region)}/AWS"
-        world.ledger.record(lease.password, "ecr-lease", principal, lease.handle)
-        world.touch(principal)
-        world.watch(principal, expires_at)
-        if not world.ledger.seeding:
-            world.events.append("ecr.lease.issued", principal=principal, handle=lease.handle)
+        world.issued(lease.password, "ecr-lease", principal, lease.handle, "ecr.lease.issued", expires_at)
         return lease
 
     # --- judging ---------------------------------------------------------------------------------------------------

@@ -66,13 +66,7 @@ class GitHub:
         at = created_at or world.now()
         token = Token(value=value, login=login, scopes=scopes, created_at=at, expires_at=expires_at, app=app)
         self.tokens[value] = token
-        principal = f"plain:{HOST}/{login}"
-        world.ledger.record(value, TOKEN_KIND, principal, fingerprint(value))
-        if not world.ledger.seeding:
-            world.events.append("github.token.made", principal=principal, handle=fingerprint(value))
-        world.touch(principal)
-        if expires_at is not None:
-            world.watch(principal, expires_at)
+        world.issued(value, TOKEN_KIND, f"plain:{HOST}/{login}", fingerprint(value), "github.token.made", expires_at)
         return token
 
     def delete(self, value: str) -> None:

@@ -83,16 +83,15 @@ class GitLab:
         self.owners.add(owner)
         pulls = bool(_REGISTRY_SCOPES & set(scopes)) and "api" not in scopes
         # A managing token is nobody's pull credential: it is watched for leaks alone.
-        self.world.ledger.record(token.value, kind if pulls else "gitlab-api-token", self.principal(token), str(token.id))
-        self._changed(token, "gitlab.token.issued")
-        if expires_at is not None:
-            self.world.watch(self.principal(token), expires_at)
+        known_as = kind if pulls else "gitlab-api-token"
+        self.world.issued(token.value, known_as, self.principal(token), str(token.id), "gitlab.token.issued", expires_at)
         return token
 
     def end(self, token: GitLabToken) -> None:
         """Revoke a token, at once."""
         token.revoked = True
-        self._changed(token, "gitlab.token.revoked")
+        self.world.touch(self.principal(token))
+        self.world.events.append("gitlab.token.revoked", principal=self.principal(token), handle=str(token.id))
 
     def rotate(self, token: GitLabToken, expires_at: datetime) -> GitLabToken | None:
         """Replace an access token; the old one ends at once.
@@ -127,11 +126,6 @@ class GitLab:
     def principal(token: GitLabToken) -> str:
         """Return the name by which the oracle knows whom a token authenticates."""
         return f"plain:{HOST}/{token.username}"
-
-    def _changed(self, token: GitLabToken, event: str) -> None:
-        self.world.touch(self.principal(token))
-        if not self.world.ledger.seeding:
-            self.world.events.append(event, principal=self.principal(token), handle=str(token.id))
 
     def _judge(self, entry: Entry, now: datetime) -> bool:
         token = self.tokens.get(int(entry.handle))

@@ -265,19 +265,16 @@ class Directory:
             effective_at=self._spread(PROPAGATION, settled=settled),
         )
         owner.passwords.append(password)
-        principal = principal_key(owner.app_id)
-        self.world.ledger.record(password.secret, "entra-app-secret", principal, password.key_id)
-        self.world.touch(principal)
-        for at in {*password.effective_at, password.start_at, end_at}:
-            self.world.watch(principal, at)
-        if not self.world.ledger.seeding:
-            self.world.events.append(
-                "graph.password.issued",
-                principal=principal,
-                object_id=owner.object_id,
-                handle=password.key_id,
-                display_name=display_name,
-            )
+        self.world.issued(
+            password.secret,
+            "entra-app-secret",
+            principal_key(owner.app_id),
+            password.key_id,
+            "graph.password.issued",
+            *{*password.effective_at, password.start_at, end_at},
+            object_id=owner.object_id,
+            display_name=display_name,
+        )
         return password
 
     def remove_password(self, owner: DirectoryObject, key_id: str) -> bool:

@@ -113,13 +113,8 @@ class Registries:
         at = created_at or world.now()
         spread = timedelta(0) if world.options.quiet else REGENERATED
         password = slot.put(value, at, expires_at, world.rng, spread)
-        handle = f"{name}@{rfc3339(at)}"
-        world.ledger.record(value, kind, principal, handle)
-        if not world.ledger.seeding:
-            world.events.append("registry.password.issued", principal=principal, handle=handle)
-        world.touch(principal)
-        for instant in {moment for one in slot.passwords for moment in one.instants()}:
-            world.watch(principal, instant)
+        changes_at = {moment for one in slot.passwords for moment in one.instants()}
+        world.issued(value, kind, principal, f"{name}@{rfc3339(at)}", "registry.password.issued", *changes_at)
         return password
 
     def add_password(self, host: str, username: str, *, expires_at: datetime | None = None) -> Password:
