@@ -8,7 +8,7 @@ import pytest
 
 from rotator.drivers import DRIVERS, LISTED_ELSEWHERE
 from rotator.drivers.ghcr import instant_of
-from rotator.model.credential import Credential, Handle, Origin, Overlap, Principal, PrincipalKind, RetireMode
+from rotator.model.credential import Credential, Handle, Origin, Overlap, Principal, PrincipalKind, RetireMode, is_brought
 from rotator.model.errors import ConfigError, Held, Indeterminate, NotFound, Rejected, VerificationFailed
 from rotator.model.image import ImageReference
 from rotator.model.secret import Secret
@@ -179,6 +179,7 @@ def test_what_was_issued_is_what_inspect_lists(cloud: Cloud, kind: PrincipalKind
         assert abs(made.expires_at - cloud.clock.now() - driver.traits.lease_ttl) < timedelta(minutes=5)
         return
     assert set(after) - before == {made.handle.id}
+    assert not is_brought(made.handle.id), "the service would never be asked about it"
     listed = after[made.handle.id]
     assert (listed.username, listed.expires_at, listed.handle.slot) == (made.username, made.expires_at, which.free_slot)
     if driver.traits.ends:
