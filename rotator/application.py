@@ -259,6 +259,7 @@ class Application:
 
     def importing(self, estate: Estate, principal: Principal) -> Plan:
         """Return a plan of one item: what a secret that a person brings would be used for. Raises Held when it could not be."""
+        imports.refuse_own(principal, self.traits_of(principal))
         plan = self.plan(estate, [escape(principal.id)], force=True)
         return replace(plan, items=(imports.item_for(plan, principal),), retirements=(), orphans=(), situations=())
 

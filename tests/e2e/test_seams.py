@@ -74,3 +74,45 @@ def test_a_token_that_somebody_regenerated_by_hand_is_noticed(desk_of: Open) -> 
         desk.world.quay.regenerate(desk.world.quay.robots["contoso+puller"])
     [item] = items(desk)
     assert item["reasons"] == ["not-in-vault"]
+
+
+# --- rotator import, and kinds whose driver could make a secret itself ------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["acr-token", "acr-admin", "quay-pair", "ecr", "quay", "gitlab"])
+def test_a_secret_is_not_even_asked_for_where_rotator_alone_may_make_one(desk_of: Open, kind: str) -> None:
+    desk = desk_of(kind)
+    before = desk.effects()
+    told = expect(desk.run("import", "*"), 4, "rotator makes its secrets itself", "rotator rotate --force --only")
+    assert ("--allow-outage" in told.words) == (kind in {"quay", "gitlab"})
+    assert desk.effects() == before
+
+
+def test_where_nothing_may_ask_docker_hub_a_person_brings_each_token(desk_of: Open, types: Callable[[str], None]) -> None:
+    desk = desk_of("docker-hub")
+    desk.settings["registries"] = {}
+    expect(desk.run("plan"), 3, "Could not be read", "0 in order")
+    for _ in range(2):
+        with desk.world.lock:
+            account = desk.world.hub.accounts["contoso"]
+            token = desk.world.hub.issue(account, "by hand", ("repo:read",), None, desk.world.now())
+        types(token.value)
+        expect(desk.run("import", "*", "--from", "-", "--yes"), 3, "3 groups moved")
+        desk.world.clock.advance(91 * 24 * 3600)
+        expect(desk.run("rotate", "--yes"), 4, "could not be read", "bring one that was made by hand", "rotator import")
+    assert desk.unharmed()
+
+
+def test_a_secret_brought_while_the_last_one_soaks_is_told_to_wait(desk_of: Open) -> None:
+    desk = desk_of("docker-hub")
+    expect(desk.run("rotate", "--yes"), 0, "3 groups moved")
+    expect(desk.run("import", "*"), 4, "its last rotation is not over; the old secret lives until")
+
+
+def test_what_is_no_password_is_refused_before_it_is_tried(desk_of: Open, types: Callable[[str], None]) -> None:
+    desk = desk_of("other")
+    for text in ("   \n", " x\n", "x \r\n", "x\ny\n", "x\n\n", "x\ty\n", "\ufeffx\n", "x" * 10_001, "", "\n", "\r\n"):
+        types(text)
+        said = "no password" if text.strip("\r\n") else "no secret came"
+        expect(desk.run("import", "*", "--from", "-", "--yes"), 2, said)
+    assert desk.effects() == []
