@@ -149,11 +149,12 @@ class Application:
         """
         owners = Owners(self._owners, self._deployment_history)
         planned = {one.group for item in plan.items for one in item.consumers}
+        planned |= {group for one in plan.retirements for group in one.waiting_for}
         meant = [one for one in estate.groups if one.id in planned]
         if tool is not Tool.BICEP:
             meant = [one for one in meant if estate.owned.get(one.id) is tool]
         found = [(group, owners.of(group)) for group in meant]
-        text = emitted(plan.items, [group for group, owner in found if owner.tool is tool], tool, self._context.vault.address)
+        text = emitted(plan, [group for group, owner in found if owner.tool is tool], tool, self._context.vault.address)
         return text, tuple(dict.fromkeys(owner.unread for _, owner in found if owner.unread))
 
     def with_use(self, plan: Plan) -> Plan:

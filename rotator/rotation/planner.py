@@ -90,7 +90,7 @@ class _One:
         if record is not None and record.phase is Phase.SOAKING and any_live(record.old, self._known, self._now):
             return self._beside_old(record, reasons)
         late = self._carried_on(record) if record is not None and record.phase is Phase.SOAKING else None
-        if late is not None and _to_do(late) and not _BY_TIME & set(reasons):
+        if late is not None and not _BY_TIME & set(reasons) and (_to_do(late) or (late := _cut_off(late))):
             return late
         left_alone = self._principal.kind is PrincipalKind.ACR_ADMIN and self._principal.registry not in self._rules.admin_users
         if left_alone:
@@ -265,6 +265,17 @@ class _One:
             return item
         held = "a person has to make its new secret"
         return replace(item, held=held, cause=HeldCause.PERSON, advice=by_hand(self._traits, item.principal))
+
+
+def _cut_off(item: PlanItem) -> PlanItem | None:
+    """Hold the item for its groups that only a person can move, now that what they store has ended; None when there is none."""
+    stuck = [one for one in item.consumers if one.action is Action.HOLD]
+    if not stuck:
+        return None
+    names = ", ".join(one.group.name for one in stuck)
+    held = f"the old secret has ended, and nothing shows that {names} left it: {stuck[0].why}"
+    advice = f"Put what is missing into the vault: {', '.join(stuck[0].missing)}" if stuck[0].missing else ""
+    return replace(item, held=held, cause=HeldCause.GROUPS, advice=advice)
 
 
 def _to_do(item: PlanItem) -> bool:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -13,6 +14,7 @@ import pytest
 from rotator.sandbox.serve import Sandbox, SandboxOptions
 from tests.e2e.desk import Desk
 from tests.e2e.test_decisions import expect
+from tests.sandbox.owner import Owner
 
 CLOSED = "0 3 1 1 * for 1h"
 """A window in January; the estates begin in November."""
@@ -61,7 +63,7 @@ def test_an_announced_rotation_of_a_robot_waits_for_the_window_when_nothing_was_
     expect(desk.run("rotate", "--yes"), 4)
     desk.fault()
     desk.configure(rotation={"outage_windows": {"quay:*": CLOSED}})
-    expect(desk.run("rotate", "--yes"), 4, "no outage is announced")
+    expect(desk.run("rotate", "--yes"), 4, "its window has not begun")
     assert desk.unharmed(), "nobody was out, because no token was made"
 
 
@@ -115,4 +117,87 @@ def test_what_is_no_password_is_refused_before_it_is_tried(desk_of: Open, types:
         types(text)
         said = "no password" if text.strip("\r\n") else "no secret came"
         expect(desk.run("import", "*", "--from", "-", "--yes"), 2, said)
+    assert desk.effects() == []
+
+
+# --- revoked or rotated, and groups that another tool deploys ---------------------------------------------------------------
+
+
+def given_to_terraform(desk: Desk, *names: str) -> None:
+    """Tag groups as Terraform's, and leave them to it."""
+    retag(desk, {"managed-by": "terraform"}, *names)
+    desk.configure(rotation={"owned_groups": "hold"})
+
+
+def retag(desk: Desk, tags: Mapping[str, str], *names: str) -> None:
+    """Tag groups as their owner, beside the tags that they have."""
+    owner = Owner(desk.sandbox)
+    for name in names:
+        before = owner.get(desk.group(name)).get("tags") or {}
+        assert owner.call("PATCH", desk.group(name), {"tags": {**before, **tags}}).status_code == 200
+
+
+def applied(desk: Desk, name: str) -> None:
+    """Tag a group as `rotator plan --emit terraform` wrote it; which password it stores nobody can read."""
+    text = next(
+        one for one in desk.run("plan", "--emit", "terraform").out.split("// container group ") if one.startswith(f"{name}.")
+    )
+    found = re.search(r'tags = \{ "([^"]+)" = "([^"]+)" \}', text)
+    assert found, text
+    retag(desk, {found[1]: found[2]}, name)
+
+
+@pytest.mark.parametrize("kind", ["acr-token", "acr-admin", "quay-pair", "quay"])
+def test_a_revocation_says_which_groups_of_another_tool_it_leaves_out_until_they_have_followed(desk_of: Open, kind: str) -> None:
+    desk = desk_of(kind)
+    given_to_terraform(desk, "api")
+    expect(
+        desk.run("revoke", "*", "--dry-run"),
+        0,
+        "every group that can be moved",
+        "rg-one/api stays without",
+        "terraform deploys it",
+    )
+    expect(desk.run("revoke", "*", "--yes"), 0, "the new credential is in use", "1 group left: rg-one/api")
+
+    expect(desk.run("status"), 4, "the old secret has ended, and nothing shows that api left it: terraform deploys it")
+    assert "container group api." in desk.run("plan", "--emit", "terraform").out
+    applied(desk, "api")
+    expect(desk.run("status"), 0)
+    assert items(desk) == []
+
+
+def test_a_rotation_does_not_forget_groups_that_still_store_a_secret_which_ended_by_itself(desk_of: Open) -> None:
+    desk = desk_of("acr-token")
+    given_to_terraform(desk, "api")
+    expect(desk.run("rotate", "--yes"), 0, "1 group left: rg-one/api")
+    assert "tags = {" in desk.run("plan", "--emit", "terraform").out
+    desk.world.clock.advance(12 * 24 * 3600)
+    expect(desk.run("rotate", "--yes"), 4, "the old secret has ended, and nothing shows that api left it")
+    expect(desk.run("status"), 4, "terraform deploys it")
+
+
+def test_a_robot_of_a_pair_is_written_for_the_other_tool_by_its_own_name(desk_of: Open) -> None:
+    desk = desk_of("quay-pair")
+    given_to_terraform(desk, "api")
+    assert 'username = "contoso+puller_b"' in desk.run("plan", "--emit", "terraform").out
+    expect(desk.run("rotate", "--yes"), 0)
+    assert 'username = "contoso+puller_b"' in desk.run("plan", "--emit", "terraform").out
+
+
+def test_a_leaked_admin_password_is_not_ended_where_rotator_may_not_make_another(desk_of: Open) -> None:
+    desk = desk_of("acr-admin")
+    desk.settings["rotation"]["admin_users"] = []
+    expect(desk.run("revoke", "*", "--yes"), 4, "unless rotation.admin_users names it", "az acr credential renew")
+    assert desk.effects() == []
+
+
+def test_a_revocation_without_a_possible_successor_says_so_before_anything_ends(desk_of: Open) -> None:
+    desk = desk_of("acr-token")
+    with desk.world.lock:
+        next(iter(desk.world.registries.acr.values())).tokens["pull"].status = "disabled"
+    told = expect(
+        desk.run("revoke", "*", "--dry-run"), 0, "nothing is made in its place", "is disabled: a new secret would not work"
+    )
+    assert "until somebody acts" in told.words
     assert desk.effects() == []
