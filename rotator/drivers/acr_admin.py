@@ -10,13 +10,13 @@ from rotator.clients.pulls import PullProbe
 from rotator.drivers.acr_token import API_VERSION
 from rotator.drivers.pulling import pull_all
 from rotator.model.arm import ArmId
-from rotator.model.credential import Credential, Handle, Overlap, Principal, PrincipalKind, RetireMode, Traits
+from rotator.model.credential import NAMED_SLOTS, Credential, Handle, Overlap, Principal, PrincipalKind, RetireMode, Traits
 from rotator.model.errors import Indeterminate, NotFound, Rejected
 from rotator.model.image import ImageReference
 from rotator.model.secret import Secret
 from rotator.ports import Clock
 
-SLOTS = ("password", "password2")
+SLOTS = NAMED_SLOTS[PrincipalKind.ACR_ADMIN]
 
 _SERVICE = "container-registry"
 _LIST = "Microsoft.ContainerRegistry/registries/listCredentials/action"

@@ -12,14 +12,14 @@ from rotator.clients.retry import retried
 from rotator.clients.tokenslots import slot_credential, slot_handle
 from rotator.drivers.pulling import pull_all
 from rotator.model.arm import ArmId
-from rotator.model.credential import Credential, Handle, Overlap, Principal, PrincipalKind, RetireMode, Traits
+from rotator.model.credential import NAMED_SLOTS, Credential, Handle, Overlap, Principal, PrincipalKind, RetireMode, Traits
 from rotator.model.errors import Conflict, Indeterminate, NotFound, Rejected
 from rotator.model.image import ImageReference
 from rotator.model.secret import Secret
 from rotator.ports import Clock
 
 API_VERSION = "2025-11-01"
-SLOTS = ("password1", "password2")
+SLOTS = NAMED_SLOTS[PrincipalKind.ACR_TOKEN]
 # A caller that asks for no lifetime gets this one: a password without an end is what this program exists to remove.
 DEFAULT_TTL = timedelta(days=90)
 

@@ -201,3 +201,12 @@ def test_a_revocation_without_a_possible_successor_says_so_before_anything_ends(
     )
     assert "until somebody acts" in told.words
     assert desk.effects() == []
+
+
+def test_a_misspelt_slot_is_a_sentence_at_every_verb_that_would_need_it(desk_of: Open) -> None:
+    desk = desk_of("acr-admin")
+    name = "acr-admin:contosoone.azurecr.io/contosoone"
+    desk.configure(rotation={"slots": {name: "pasword2"}})
+    for verb in (("plan",), ("rotate", "--yes"), ("revoke", "*", "--yes"), ("audit",), ("status",)):
+        expect(desk.run(*verb), 2, f"{name} has no slot 'pasword2'; it has password and password2")
+    assert desk.effects() == []

@@ -8,7 +8,17 @@ import pytest
 
 from rotator.drivers import DRIVERS, LISTED_ELSEWHERE
 from rotator.drivers.ghcr import instant_of
-from rotator.model.credential import Credential, Handle, Origin, Overlap, Principal, PrincipalKind, RetireMode, is_brought
+from rotator.model.credential import (
+    NAMED_SLOTS,
+    Credential,
+    Handle,
+    Origin,
+    Overlap,
+    Principal,
+    PrincipalKind,
+    RetireMode,
+    is_brought,
+)
 from rotator.model.errors import ConfigError, Held, Indeterminate, NotFound, Rejected, VerificationFailed
 from rotator.model.image import ImageReference
 from rotator.model.secret import Secret
@@ -159,6 +169,14 @@ def test_a_slot_is_not_filled_after_the_instant_up_to_which_it_was_known_to_be_f
         driver.issue(which.principal, MARKER, TTL, which.free_slot, before=cloud.clock.now() - timedelta(seconds=1))
     assert driver.inspect(which.principal) == listed
     driver.issue(which.principal, MARKER, TTL, which.free_slot, before=cloud.clock.now() + timedelta(minutes=1))
+
+
+@kinds
+def test_the_configuration_knows_the_slots_of_every_kind_that_has_two(cloud: Cloud, kind: PrincipalKind) -> None:
+    traits = cloud.drivers[kind].traits
+    two = traits.overlap is Overlap.TWO_SLOTS
+    assert NAMED_SLOTS.get(kind, ()) == (traits.slots if two else ())
+    assert not two or traits.slots or kind is PrincipalKind.QUAY_PAIR, "rotator.settings asks for the slots of no other kind"
 
 
 @kinds
