@@ -116,4 +116,6 @@ def _not_in_vault(principal: Principal, estate: Estate) -> str:
         return f"the vault's secret {stored.name} is disabled, so that no group could read it; enable its newest version"
     if principal.kind is PrincipalKind.ACR_REFRESH_TOKEN:
         return "a refresh token ends after three hours wherever it is stored; move to a managed identity"
+    if principal.kind is PrincipalKind.QUAY_PAIR:
+        return "robots that take turns change the user name, which stands in the group itself; a single robot could be read"
     return ""

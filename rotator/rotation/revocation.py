@@ -101,7 +101,7 @@ def revocation_of(
         slot=_slot(slots_of(traits, listed), listed, chosen, in_use) if traits.overlap is Overlap.TWO_SLOTS else "",
         successor=successor,
         out=tuple(one.group for one in out),
-        stuck=tuple((one.group, one.why) for one in out if one not in moving and (one.inline or one.action is Action.HOLD)),
+        stuck=tuple((one.group, _stuck(one)) for one in out if one not in moving and (one.inline or one.action is Action.HOLD)),
         safe=safe,
         others=len(estate.groups) - len(consumers),
         least=(traits.propagation if successor else timedelta(0)) + rounds * REDEPLOY_TAKES,
@@ -111,6 +111,12 @@ def revocation_of(
         obstacle=why,
         advice=advice,
     )
+
+
+def _stuck(consumer: Consumer) -> str:
+    if consumer.action is Action.HOLD:
+        return consumer.why
+    return "it does not run, and cannot start with what it stores; deploy it anew (rotator deploy)"
 
 
 def _refuse(estate: Estate, principal: Principal, traits: Traits, rules: Rules) -> None:

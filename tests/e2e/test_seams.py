@@ -210,3 +210,47 @@ def test_a_misspelt_slot_is_a_sentence_at_every_verb_that_would_need_it(desk_of:
     for verb in (("plan",), ("rotate", "--yes"), ("revoke", "*", "--yes"), ("audit",), ("status",)):
         expect(desk.run(*verb), 2, f"{name} has no slot 'pasword2'; it has password and password2")
     assert desk.effects() == []
+
+
+# --- what the audit, the report and the status say --------------------------------------------------------------------------
+
+
+def test_no_path_leads_a_pair_of_robots_to_where_it_could_not_be_rotated(desk_of: Open) -> None:
+    desk = desk_of("quay-pair")
+    paths = {one["group"].rpartition("/")[2]: one for one in json.loads(desk.run("audit", "--json").out)["paths"]}
+    assert paths["web"]["way"] == "impossible"
+    assert "robots that take turns" in paths["web"]["why"]
+    identity = "/subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id-pull"
+    expect(desk.run("migrate", "--to", "vault-reference", "--identity", identity, "--dry-run"), 0, "robots that take turns")
+
+
+@pytest.mark.parametrize("kind", ["acr-token", "acr-admin", "docker-hub", "quay-pair", "quay"])
+def test_a_stopped_group_that_stores_an_ended_secret_stays_on_the_list_until_it_has_another(desk_of: Open, kind: str) -> None:
+    desk = desk_of(kind)
+    expect(desk.run("revoke", "*", "--dry-run"), 0, "rg-one/batch stays without until somebody acts: it does not run")
+    expect(desk.run("revoke", "*", "--yes"), 0)
+    expect(desk.run("status"), 0, "waits for", "rg-one/batch")
+    expect(desk.run("rotate", "--yes"), 0)
+    desk.delete("batch")
+    expect(desk.run("rotate", "--yes"), 0)
+    expect(desk.run("status"), 0, "No rotation is under way")
+
+
+def test_a_group_that_was_stopped_while_the_old_secret_ran_out_is_not_forgotten(desk_of: Open) -> None:
+    desk = desk_of("docker-hub")
+    desk.world.clock.advance(11 * 24 * 3600)
+    expect(desk.run("rotate", "--yes"), 0, "3 groups moved")
+    expect(desk.run("status"), 0, "rg-one/batch")
+
+
+@pytest.mark.parametrize("window", [CLOSED, "0 0 30 2 * for 1h"])
+def test_plan_and_status_say_when_the_next_window_begins(desk_of: Open, window: str) -> None:
+    desk = desk_of("quay")
+    drop_stopped(desk)
+    desk.configure(rotation={"outage_windows": {"quay:*": window}})
+    said = "The next window begins" if window == CLOSED else "announce a rotation.outage_windows"
+    expect(desk.run("plan"), 0, said, "--allow-outage")
+    expect(desk.run("status"), 4, said)
+    expect(desk.run("rotate", "--yes", "--force"), 4, "its new secret ends the old one at once")
+    expect(desk.run("rotate", "--yes", "--allow-outage"), 2, "--allow-outage needs --only")
+    assert desk.effects() == []
