@@ -149,11 +149,12 @@ class Application:
         """
         owners = Owners(self._owners, self._deployment_history)
         planned = {one.group for item in plan.items for one in item.consumers}
+        planned |= {group for one in plan.retirements for group in one.waiting_for}
         meant = [one for one in estate.groups if one.id in planned]
         if tool is not Tool.BICEP:
             meant = [one for one in meant if estate.owned.get(one.id) is tool]
         found = [(group, owners.of(group)) for group in meant]
-        text = emitted(plan.items, [group for group, owner in found if owner.tool is tool], tool, self._context.vault.address)
+        text = emitted(plan, [group for group, owner in found if owner.tool is tool], tool, self._context.vault.address)
         return text, tuple(dict.fromkeys(owner.unread for _, owner in found if owner.unread))
 
     def with_use(self, plan: Plan) -> Plan:
@@ -259,6 +260,7 @@ class Application:
 
     def importing(self, estate: Estate, principal: Principal) -> Plan:
         """Return a plan of one item: what a secret that a person brings would be used for. Raises Held when it could not be."""
+        imports.refuse_own(principal, self.traits_of(principal))
         plan = self.plan(estate, [escape(principal.id)], force=True)
         return replace(plan, items=(imports.item_for(plan, principal),), retirements=(), orphans=(), situations=())
 

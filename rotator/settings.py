@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from rotator.azure.groupversion import API_VERSION
 from rotator.configtext import Duration, parse_duration
-from rotator.model.credential import PrincipalKind
+from rotator.model.credential import NAMED_SLOTS, Principal, PrincipalKind
 from rotator.model.tool import OwnedGroups
 from rotator.model.usage import DrainRule
 
@@ -474,6 +474,31 @@ class Settings(BaseSettings):
         if self.state.journal_url and (self.state.history_url or "").startswith("sqlite"):
             raise ValueError("state: replicas share the history too: leave history_url out, or name a database that all reach")
         return self
+
+    @model_validator(mode="after")
+    def _named_slots_exist(self) -> Self:
+        """A misspelt slot would be no word at all: the credential would be held, for a reason that seems to be dealt with."""
+        for name, slot in self.rotation.slots.items():
+            valid = self._slots_of(name)
+            if slot not in valid:
+                raise ValueError(f"rotation: slots: {name} has no slot {slot!r}; it has {' and '.join(valid)}")
+        return self
+
+    def _slots_of(self, name: str) -> tuple[str, ...]:
+        """Return the slots of a principal, by its id; ValueError, saying why, when it has none."""
+        try:
+            principal = Principal.parse(name)
+        except ValueError:
+            raise ValueError(f"rotation: slots: {name!r} is no credential's id, such as acr-token:demo.azurecr.io/pull") from None
+        if principal.kind is PrincipalKind.QUAY_PAIR:
+            quay = self.registries.quay.get(principal.registry)
+            other = quay.pairs.get(principal.name) if quay else None
+            if other is None:
+                raise ValueError(f"rotation: slots: {name}: registries.quay has no pair that is called after this robot")
+            return principal.name, other
+        if principal.kind not in NAMED_SLOTS:
+            raise ValueError(f"rotation: slots: {name}: a credential of this kind has no slots; remove the line")
+        return NAMED_SLOTS[principal.kind]
 
     @model_validator(mode="after")
     def _no_credential_is_due_at_once(self) -> Self:

@@ -55,7 +55,7 @@ def revoke(
             if not as_json:
                 console.print(situations.revocation(found, names))
             if not dry_run:
-                restarts = len(found.out) + len(found.safe) - len(found.stuck) if found.successor else 0
+                restarts = len(found.out) + len(found.safe) - len(found.stuck) if found.successor and not found.obstacle else 0
                 confirm(f"End it now? {restarts} group restarts", yes=yes)
                 wanted = found
 

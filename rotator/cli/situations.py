@@ -35,12 +35,16 @@ def revocation(found: Revocation, names: Mapping[str, str]) -> RenderableType:
         facts.add_row("ends now", Text.assemble((handle, "bold red"), ", in use" if handle == found.in_use else ""))
     if found.kept:
         facts.add_row("stays", Text("\n".join(found.kept)))
-    if found.successor:
-        facts.add_row("then", "a new secret is made, tried, and put into every group at once")
+    if found.obstacle:
+        facts.add_row("then", Text(f"nothing is made in its place: {found.obstacle}", style="bold red"))
+        facts.add_row("", Text(found.advice, style="dim"))
+    elif found.successor:
+        which = "at once into every group that can be moved" if found.stuck else "into every group at once"
+        facts.add_row("then", f"a new secret is made, tried, and put {which}")
     else:
         facts.add_row("then", f"nothing: the vault gives out {found.in_use}, which stays")
     facts.add_row("without", _without(found))
-    for group, why in found.stuck:
+    for group, why in () if found.obstacle else found.stuck:
         facts.add_row("", Text(f"{place(group.text)} stays without until somebody acts: {why or 'it cannot be moved'}", "yellow"))
     if found.safe:
         facts.add_row("safe", f"{count(len(found.safe), 'group')} on another secret of it: {_places(found.safe)}")
@@ -54,7 +58,9 @@ def _without(found: Revocation) -> Text:
         return Text("no group: none is known to store it", style="green")
     text = Text.assemble((f"{count(len(found.out), 'group')}: {_places(found.out)}", "bold"))
     moving = len(found.out) - len(found.stuck)
-    if moving and found.least:
+    if found.obstacle:
+        text.append("\nuntil somebody acts")
+    elif moving and found.least:
         takes = lasting(REDEPLOY_TAKES)
         how = f"\nfor at least {lasting(found.least)}, reckoned as "
         how += f"{lasting(found.propagation)} until a new secret works everywhere, then " if found.successor else ""

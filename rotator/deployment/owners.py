@@ -5,9 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from rotator.model.group import ContainerGroup
-from rotator.model.rotation import Action, PlanItem
+from rotator.model.credential import PrincipalKind
+from rotator.model.group import GROUP_TAG_PREFIX, ContainerGroup, Inline
+from rotator.model.rotation import Action, Plan, PlanItem, Retirement
 from rotator.model.tool import Tool
+from rotator.rotation.consumers import bound_to
+from rotator.rotation.naming import handle_of, mark_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,25 +45,42 @@ def meaning(tool: Tool) -> str:
     return _MEANS[tool]
 
 
-def emitted(items: Sequence[PlanItem], groups: Sequence[ContainerGroup], tool: Tool, vault: str) -> str:
+def emitted(plan: Plan, groups: Sequence[ContainerGroup], tool: Tool, vault: str) -> str:
     """Return text for a person to paste: which attribute of which group takes which vault secret. Holds no value.
 
-    `groups` are those that are meant; a group that a plan would redeploy and that is not among them is left out.
+    `groups` are those that are meant; a group that a plan would redeploy and that is not among them is left out. One that has not
+    followed a rotation yet gets the tag too that tells rotator that it has.
     """
-    wanted = {one.id: one.name for one in groups}
+    wanted = {one.id: one for one in groups}
+    moved = {one.rotation for one in plan.retirements}
     blocks = [
         block
-        for item in items
+        for item in plan.items
         for consumer in item.consumers
-        if consumer.group in wanted and consumer.action in {Action.REDEPLOY, Action.HOLD}
-        for block in _blocks(tool, wanted[consumer.group], consumer.registries, item, vault)
+        if consumer.group in wanted and consumer.action in {Action.REDEPLOY, Action.HOLD} and item.rotation not in moved
+        for block in _blocks(tool, wanted[consumer.group].name, consumer.registries, item, "", vault)
     ]
+    for one in plan.retirements:
+        mark = mark_of(one.rotation, one.handle)
+        for group in (wanted[waiting] for waiting in one.waiting_for if waiting in wanted):
+            inline = {entry.registry for entry in bound_to(group, one.principal) if isinstance(entry.source, Inline)}
+            blocks += _blocks(tool, group.name, sorted(inline), one, mark, vault)
     return "\n".join(dict.fromkeys(blocks)) if blocks else f"// nothing is due for a group that is known to be {tool}'s\n"
 
 
-def _blocks(tool: Tool, group: str, registries: Sequence[str], item: PlanItem, vault: str) -> Iterator[str]:
+def _user(item: PlanItem | Retirement) -> str:
+    """Return whose password the vault gives out: of a pair of robots the one whose turn it is."""
+    if item.principal.kind is not PrincipalKind.QUAY_PAIR:
+        return item.principal.name
+    return item.slot if isinstance(item, PlanItem) else handle_of(item.principal, item.handle).slot
+
+
+def _blocks(
+    tool: Tool, group: str, registries: Sequence[str], item: PlanItem | Retirement, mark: str, vault: str
+) -> Iterator[str]:
     name = re.sub(r"[^0-9A-Za-z]+", "_", item.secret_name)
     vault_name = vault.split("://", 1)[-1].split(".", 1)[0]
+    user = _user(item)
     for registry in registries:
         if tool is Tool.TERRAFORM:
             yield (
@@ -72,9 +92,9 @@ def _blocks(tool: Tool, group: str, registries: Sequence[str], item: PlanItem, v
                 "// in its azurerm_container_group:\n"
                 "image_registry_credential {\n"
                 f'  server   = "{registry}"\n'
-                f'  username = "{item.principal.name}"\n'
+                f'  username = "{user}"\n'
                 f"  password = data.azurerm_key_vault_secret.{name}.value\n"
-                "}\n"
+                "}\n" + (f'tags = {{ "{GROUP_TAG_PREFIX}{registry}" = "{mark}" }} // beside its others\n' if mark else "")
             )
         else:
             yield (
@@ -83,5 +103,6 @@ def _blocks(tool: Tool, group: str, registries: Sequence[str], item: PlanItem, v
                 "// where its module is called:\n"
                 f"params: {{ {name}: vault.getSecret('{item.secret_name}') }}\n"
                 "// in the module: @secure() param, and among imageRegistryCredentials:\n"
-                f"{{ server: '{registry}', username: '{item.principal.name}', password: {name} }}\n"
+                f"{{ server: '{registry}', username: '{user}', password: {name} }}\n"
+                + (f"tags: {{ '{GROUP_TAG_PREFIX}{registry}': '{mark}' }} // beside its others\n" if mark else "")
             )

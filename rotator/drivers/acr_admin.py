@@ -11,12 +11,12 @@ from rotator.drivers.acr_token import API_VERSION, registry_of
 from rotator.drivers.handles import check_slot, end
 from rotator.drivers.pulling import Pulling
 from rotator.model.arm import ArmId
-from rotator.model.credential import Credential, Handle, Overlap, Principal, PrincipalKind, RetireMode, Traits
+from rotator.model.credential import NAMED_SLOTS, Credential, Handle, Overlap, Principal, PrincipalKind, RetireMode, Traits
 from rotator.model.errors import Indeterminate
 from rotator.model.secret import Secret
 from rotator.ports import Clock
 
-SLOTS = ("password", "password2")
+SLOTS = NAMED_SLOTS[PrincipalKind.ACR_ADMIN]
 
 _SERVICE = "container-registry"
 _MAY_LIST = "Microsoft.ContainerRegistry/registries/listCredentials/action"

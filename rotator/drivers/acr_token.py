@@ -15,13 +15,13 @@ from rotator.clients.tokenslots import slot_credential
 from rotator.drivers.handles import check_slot, end
 from rotator.drivers.pulling import Pulling
 from rotator.model.arm import ArmId
-from rotator.model.credential import Credential, Handle, Overlap, Principal, PrincipalKind, RetireMode, Traits
+from rotator.model.credential import NAMED_SLOTS, Credential, Handle, Overlap, Principal, PrincipalKind, RetireMode, Traits
 from rotator.model.errors import Conflict, Indeterminate, NotFound
 from rotator.model.secret import Secret
 from rotator.ports import Clock
 
 API_VERSION = "2025-11-01"
-SLOTS = ("password1", "password2")
+SLOTS = NAMED_SLOTS[PrincipalKind.ACR_TOKEN]
 # A caller that asks for no lifetime gets this one: a password without an end is what this program exists to remove.
 DEFAULT_TTL = timedelta(days=90)
 

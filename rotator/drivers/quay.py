@@ -28,8 +28,8 @@ class QuayHost:
 class QuayRobots(Pulling):
     """Keeps `rotator.ports.RegistryDriver` for robots, alone (`quay`) or in pairs (`quay-pair`).
 
-    A token is named by its fingerprint, because Quay tells neither when it was made nor an id; of a pair, by its robot too, which
-    is the slot. A token never ends by itself. A robot always has one: what retiring puts in the old one's place is nobody's.
+    A token is named by its robot, which is the slot of a pair, and its fingerprint, because Quay tells neither when it was made
+    nor an id. A token never ends by itself. A robot always has one: what retiring puts in the old one's place is nobody's.
     """
 
     def __init__(
@@ -100,7 +100,8 @@ class QuayRobots(Pulling):
 
     def _credential(self, principal: Principal, robot: Robot, marker: str = "") -> Credential:
         slot = robot.name if self._paired else ""
-        name = f"{slot}@{robot.token.fingerprint()}" if slot else robot.token.fingerprint()
+        # A bare fingerprint is what a secret is called that a person brought: nothing would be asked of Quay about it.
+        name = f"{robot.name}@{robot.token.fingerprint()}"
         return Credential(handle=Handle(principal=principal, id=name, slot=slot, marker=marker), username=robot.name)
 
     def _robots(self, principal: Principal) -> tuple[str, ...]:

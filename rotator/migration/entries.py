@@ -106,6 +106,8 @@ def _shut(registry: Registry) -> str:
 def _not_in_vault(principal: Principal, estate: Estate) -> str:
     if principal.kind is PrincipalKind.ACR_REFRESH_TOKEN:
         return "a refresh token ends after three hours wherever it is stored; move to a managed identity"
+    if principal.kind is PrincipalKind.QUAY_PAIR:
+        return "robots that take turns change the user name, which stands in the group itself; a single robot could be read"
     stored = estate.secrets_of.get(principal.id)
     if stored is None:
         verb = "import" if principal.kind in _BROUGHT else "rotate --force --only"

@@ -1,8 +1,10 @@
 """Whom a registry authenticates, and what is known about the secrets that prove it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from types import MappingProxyType
 
 
 class PrincipalKind(StrEnum):
@@ -125,6 +127,12 @@ class Origin(StrEnum):
     PERSON = "person"
 
 
+NAMED_SLOTS: Mapping[PrincipalKind, tuple[str, ...]] = MappingProxyType(
+    {PrincipalKind.ACR_TOKEN: ("password1", "password2"), PrincipalKind.ACR_ADMIN: ("password", "password2")}
+)
+"""The slots of kinds that always have the same. Those of a pair of robots are the robots."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traits:
     """A driver's fact sheet.
@@ -146,7 +154,7 @@ class Traits:
     origin: Origin = Origin.SERVICE
     listed: bool = True
     ends: bool = True
-    slots: tuple[str, ...] = ("password1", "password2")
+    slots: tuple[str, ...] = NAMED_SLOTS[PrincipalKind.ACR_TOKEN]
     slot_is_user: bool = False
     made_by_hand: str = "Make a new password or token for it where its registry keeps its users."
     ended_by_hand: str = "End the old one where its registry keeps its users."

@@ -86,7 +86,8 @@ class PlanItem:
     fill where slots exist, and `replaces` the handle of the idle secret that lives there already, if any. `waves` lists group
     ids, the canary first. `held` is a sentence when a person must decide first; then nothing of the item is done.
     `expires_at` is that of the credential in use now. `cause` classes `held`. `revoke` are the handles to end at once, before
-    there is a successor. `outage` says who cannot pull for how long, of a kind whose new secret ends the old one at once.
+    there is a successor. `outage` says who cannot pull for how long, of a kind whose new secret ends the old one at once;
+    `in_window`: only a window of the configuration lets it begin.
     """
 
     rotation: str
@@ -106,6 +107,7 @@ class PlanItem:
     cause: HeldCause | None = None
     revoke: tuple[str, ...] = ()
     outage: str = ""
+    in_window: bool = False
 
     @property
     def marked(self) -> tuple[ArmId, ...]:

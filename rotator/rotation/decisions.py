@@ -151,6 +151,8 @@ def _phase(case: _Case) -> str:
     if record.phase is not Phase.HELD:
         if record.known_as and record.phase is Phase.SOAKING:
             return "rolled back; the secret that was given up lives on until it may end"
+        if record.phase is Phase.SOAKING and not record.old:
+            return "the new secret is in use; groups are left that have to follow"
         said = _LIVE[record.phase]
         return f"rolling back: {said.replace('new secret', 'secret from before')}" if record.known_as else said
     if record.known_as:

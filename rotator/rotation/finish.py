@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 
 from rotator.model.arm import ArmId
 from rotator.model.credential import Credential, Handle, Overlap, Principal, RetireMode, is_brought
@@ -54,18 +53,19 @@ def begin_soak(context: Context, item: PlanItem, record: RotationRecord, left: S
     # One that is not listed stays on the list of what to end: the registry's answer may be late, and ending it twice is no harm.
     # What was revoked has been ended before; the registry's list may not know yet.
     over |= {record.handle, *item.revoke}
-    soak = context.rules.soak
     if driver.traits.overlap is Overlap.SINGLE:
-        # The new secret has ended the old one, so that nothing soaks; groups that do not run are moved when they do.
+        # The new secret has ended the old one.
         over |= set(item.old)
-        left, soak = (*left, *(one.group for one in parked(item.consumers))), timedelta(0)
     old = () if ends_alone else tuple(handle for handle in item.old if handle not in over)
+    # Groups that do not run store what has ended: they are moved when they run, and are not forgotten until then.
+    left = (*left, *(one.group for one in parked(item.consumers)))
     if not old and not (left and driver.traits.overlap is not Overlap.LEASES):
         closed = replace(record, phase=Phase.DONE, cutover_at=now, old=(), revoke=())
         saved = context.save(closed, enabled=False)
         context.tell(item.rotation, item.principal, "soak", "nothing is left to end", where=where)
         return saved
-    soaking = replace(record, phase=Phase.SOAKING, old=old, cutover_at=now, soak_until=now + soak, revoke=())
+    ends_at = now + context.rules.soak if old else now
+    soaking = replace(record, phase=Phase.SOAKING, old=old, cutover_at=now, soak_until=ends_at, revoke=())
     context.save(soaking, enabled=False)
     until = (
         f"the old secret lives until {soaking.soak_until:%Y-%m-%d %H:%M} UTC" if old else "groups are left that have to follow"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from rotator.model.credential import Credential, Handle, Overlap, Principal, is_brought
+from rotator.model.credential import Credential, Handle, Overlap, Principal, Traits, is_brought
 from rotator.model.errors import Held, VerificationFailed
 from rotator.model.estate import STAGED_SUFFIX, TAG_HANDLE, StoredSecret
 from rotator.model.rotation import HeldCause, Phase, Plan, PlanItem
@@ -23,9 +23,29 @@ from rotator.rotation.verify import pull_all
 _OVERCOME = {HeldCause.PERSON, HeldCause.UNREAD}
 
 
+def refuse_own(principal: Principal, traits: Traits) -> None:
+    """Raise Held for a kind of which nobody but rotator may make a secret: before a person has typed one.
+
+    Of slots and leases nothing would tell which one was brought. Where one secret lives at a time, the service's list would
+    show another one than the vault names from then on, and no later rotation could tell whose it is.
+    """
+    if traits.overlap is not Overlap.MANY:
+        outage = " --allow-outage" if traits.overlap is Overlap.SINGLE else ""
+        raise Held(
+            f"{principal.id}: rotator makes its secrets itself, and would not know which one this is",
+            advice=f"rotator rotate --force --only '{principal.id}'{outage} makes a new one.",
+        )
+
+
 def item_for(plan: Plan, principal: Principal) -> PlanItem:
     """Return the principal's item of a plan that was forced, as a secret in hand makes it possible; Held when it does not."""
     item = next((one for one in plan.items if one.principal == principal), None)
+    soaking = next((one for one in plan.retirements if one.principal == principal), None)
+    if item is None and soaking is not None:
+        raise Held(
+            f"{principal.id}: its last rotation is not over; the old secret lives until {soaking.soak_until:%Y-%m-%d %H:%M} UTC",
+            advice="rotator status says what it waits for. Bring the new one after that.",
+        )
     if item is None:
         raise Held(
             f"{principal.id}: no group that could be moved uses it, or not everything could be read",
@@ -42,11 +62,7 @@ def tried(context: Context, item: PlanItem, secret: Secret, expires_at: datetime
     Its end is what the service says, and `expires_at` where that says nothing. Raises VerificationFailed with the reason.
     """
     driver, now = context.driver(item.principal), context.clock.now()
-    if driver.traits.overlap in {Overlap.TWO_SLOTS, Overlap.LEASES}:
-        raise Held(
-            f"{item.principal.id}: rotator makes its secrets itself, and would not know which one this is",
-            advice=f"rotator rotate --force --only '{item.principal.id}' makes a new one.",
-        )
+    refuse_own(item.principal, driver.traits)
     if isinstance(driver, SecretExaminer):
         credential = driver.examine(item.principal, secret)
     else:

@@ -11,6 +11,7 @@ from rotator.model.estate import TAG_HANDLE
 from rotator.model.group import GroupState, registry_password
 from rotator.model.rotation import Action, Consumer, PlanItem
 from rotator.rotation.context import Context
+from rotator.rotation.outages import announced, next_window, takes_at_least
 from rotator.rotation.record import TAG_USERNAME, RotationRecord
 from rotator.rotation.verify import pull_all
 
@@ -33,11 +34,24 @@ def last_look(context: Context, item: PlanItem, live: Sequence[Credential], foun
             f"{item.principal.id}: {target} was made by somebody else since the plan; nothing was made",
             advice="Find out what the groups use, then run again.",
         )
+    _in_time(context, item)
     _old_one_pulls(context, item)
     for consumer in item.consumers:
         if consumer.action in {Action.REDEPLOY, Action.RESTART}:
             _can_be_moved(context, consumer)
     return target
+
+
+def _in_time(context: Context, item: PlanItem) -> None:
+    """Ask once more whether the outage is announced: other rotations, or a person's answer, may have come before this one."""
+    rules, now = context.rules, context.clock.now()
+    takes = takes_at_least(context.driver(item.principal).traits, rules, item)
+    if item.in_window and not announced(rules.outage_windows, item.principal, now, takes):
+        begins = next_window(rules.outage_windows, item.principal, now)
+        raise Held(
+            f"{item.principal.id}: its window is over, or too little is left of it; nothing was made",
+            advice=f"The next one begins {begins:%a %Y-%m-%d %H:%M} UTC." if begins else "",
+        )
 
 
 def _old_one_pulls(context: Context, item: PlanItem) -> None:

@@ -30,17 +30,30 @@ def is_open(text: str, now: datetime) -> bool:
 
     Raises ValueError, saying why, for what is no window.
     """
-    parts = _WINDOW.fullmatch(text.strip())
-    if parts is None:
-        raise ValueError(f"{text!r} is no window: write a cron expression and a duration in h or m, such as '0 2 * * 6 for 2h'")
-    lasts = timedelta(**{"h": {"hours": 1}, "m": {"minutes": 1}}[parts["unit"]]) * int(parts["number"])
-    begins = cron_trigger(parts["cron"]).get_next_fire_time(None, now - lasts + timedelta(microseconds=1))
+    cron, lasts = _parts(text)
+    begins = cron_trigger(cron).get_next_fire_time(None, now - lasts + timedelta(microseconds=1))
     return begins is not None and begins <= now
 
 
-def announced(windows: Mapping[str, str], principal: Principal, now: datetime) -> bool:
-    """Whether the configuration announces an outage of the principal's groups now."""
-    return any(fnmatchcase(principal.id, glob) and is_open(text, now) for glob, text in windows.items())
+def announced(windows: Mapping[str, str], principal: Principal, now: datetime, takes: timedelta = timedelta(0)) -> bool:
+    """Whether the configuration announces an outage of the principal's groups that begins now and takes so long."""
+    mine = [text for glob, text in windows.items() if fnmatchcase(principal.id, glob)]
+    return all(any(is_open(text, at) for text in mine) for at in (now, now + takes))
+
+
+def next_window(windows: Mapping[str, str], principal: Principal, now: datetime) -> datetime | None:
+    """Return when the next window of the principal begins; None where the configuration has none, or none that ever comes."""
+    mine = [_parts(text)[0] for glob, text in windows.items() if fnmatchcase(principal.id, glob)]
+    begins = (cron_trigger(cron).get_next_fire_time(None, now + timedelta(microseconds=1)) for cron in mine)
+    return min((one for one in begins if one is not None), default=None)
+
+
+def _parts(text: str) -> tuple[str, timedelta]:
+    """Return a window's cron expression and how long it is open."""
+    parts = _WINDOW.fullmatch(text.strip())
+    if parts is None:
+        raise ValueError(f"{text!r} is no window: write a cron expression and a duration in h or m, such as '0 2 * * 6 for 2h'")
+    return parts["cron"], timedelta(**{"h": {"hours": 1}, "m": {"minutes": 1}}[parts["unit"]]) * int(parts["number"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +74,7 @@ class Outages:
         if item.held or item.revoke or self._dead(item, known):
             return item
         held, advice, cause = self._obstacle(item)
-        return replace(item, held=held, advice=advice, cause=cause) if held else item
+        return replace(item, held=held, advice=advice, cause=cause) if held else replace(item, in_window=not self.allowed)
 
     def _begun(self, item: PlanItem, record: RotationRecord | None, known: PrincipalRecord | None) -> bool:
         """Whether the new secret is made, or may be: the old one has ended then."""
@@ -92,8 +105,18 @@ class Outages:
                 f"Start or delete them, or let them read the vault; or leave them behind: {command}",
                 HeldCause.GROUPS,
             )
-        if announced(self.rules.outage_windows, item.principal, self.now):
+        windows, takes = self.rules.outage_windows, takes_at_least(self.traits, self.rules, item)
+        if announced(windows, item.principal, self.now, takes):
             return "", "", None
+        begins = next_window(windows, item.principal, self.now)
+        if begins is not None:
+            short = announced(windows, item.principal, self.now)
+            why = f"what is left of its window is shorter than its outage of about {_minutes(takes)} min" if short else ""
+            return (
+                why or "its new secret ends the old one at once, and its window has not begun",
+                f"The next window begins {begins:%a %Y-%m-%d %H:%M} UTC (rotation.outage_windows). Sooner: {command}",
+                HeldCause.OUTAGE_WINDOW,
+            )
         return (
             "its new secret ends the old one at once, and no outage is announced",
             f"Better a kind with overlap (a deploy token, two robots). Or announce a rotation.outage_windows, or: {command}",
@@ -102,13 +125,21 @@ class Outages:
 
     def _sentence(self, item: PlanItem) -> str:
         names = _named([one for one in item.consumers if one.action in {Action.REDEPLOY, Action.RESTART}])
-        rounds = -(-sum(len(wave) for wave in item.waves) // self.rules.max_parallel)
-        least = self.traits.propagation + rounds * REDEPLOY_TAKES
-        minutes = max(1, round(least.total_seconds() / 60))
+        minutes = _minutes(takes_at_least(self.traits, self.rules, item))
         return (
             f"outage: {names or 'no group'} cannot pull from the new secret's making until moved, about {minutes} min; "
             "running containers go on"
         )
+
+
+def takes_at_least(traits: Traits, rules: Rules, item: PlanItem) -> timedelta:
+    """Return for how long the item's groups are out at the least."""
+    rounds = -(-sum(len(wave) for wave in item.waves) // rules.max_parallel)
+    return traits.propagation + rounds * REDEPLOY_TAKES
+
+
+def _minutes(takes: timedelta) -> int:
+    return max(1, round(takes.total_seconds() / 60))
 
 
 def parked(consumers: tuple[Consumer, ...]) -> list[Consumer]:

@@ -42,6 +42,10 @@ class Planner:
         """Return the principal's item, or None when it needs nothing."""
         return _One(self, principal, record).item()
 
+    def seen(self, principal: Principal) -> bool:
+        """Whether the service could be asked about the principal's secrets, where it has to be."""
+        return not self.traits[principal.kind].listed or sees_secrets_of(self.estate, principal)
+
     def target(self, record: RotationRecord) -> Target:
         """Return what the groups of a rotation are moved to."""
         mark = record.mark if record.handle else ""
@@ -86,13 +90,14 @@ class _One:
         if record is not None and record.phase is Phase.SOAKING and any_live(record.old, self._known, self._now):
             return self._beside_old(record, reasons)
         late = self._carried_on(record) if record is not None and record.phase is Phase.SOAKING else None
-        if late is not None and _to_do(late) and not _BY_TIME & set(reasons):
+        if late is not None and not _BY_TIME & set(reasons) and (_to_do(late) or (late := _cut_off(late))):
             return late
         left_alone = self._principal.kind is PrincipalKind.ACR_ADMIN and self._principal.registry not in self._rules.admin_users
         if left_alone:
             # Whoever asks for it is told why not; every night's plan need not say again what the audit says.
             return self._anew(reasons) if self._plan.force else None
-        if not reasons or (self._traits.listed and not sees_secrets_of(self._estate, self._principal)):
+        # Whoever asks is told; of others the vault alone can tell whether they are due.
+        if not reasons or (self._traits.listed and not self._plan.force and not self._plan.seen(self._principal)):
             return None
         if reasons == (Reason.OUT_OF_STEP,) and self._stored is not None:
             return self._worth_while(self._in_step(self._stored))
@@ -148,6 +153,14 @@ class _One:
             advice="Start or redeploy these groups so that they can be moved, or delete them, before the new password ends too.",
         )
 
+    def _unseen(self, item: PlanItem) -> PlanItem:
+        """Hold what the service could not be asked about: it would not be told to make another one either."""
+        takes = self._plan.traits[self._principal.kind].overlap is Overlap.MANY
+        instead = f"; or bring one that was made by hand: rotator import '{self._principal.id}'" if takes else ""
+        held = f"{self._principal.id} could not be read, so no new secret can be made"
+        advice = f"See what could not be read at the top of the audit{instead}."
+        return replace(item, held=held, cause=HeldCause.UNREAD, advice=advice)
+
     def _in_step(self, stored: StoredSecret) -> PlanItem:
         """Give groups that store another lease the one that the vault holds; nobody else restarts, and none is made."""
         mark = stored.tags.get(TAG_ROTATION, "")
@@ -162,7 +175,9 @@ class _One:
         old = () if self._traits.overlap is Overlap.LEASES else replaced
         name = self._stored.name if self._stored else name_of(self._principal, self._rules)
         target = Target(principal=self._principal, mark="", secret_name=name, vault=self._plan.vault)
-        return self._decided(reasons, target, marker_of(self._principal, replaced), old, None)
+        item = self._decided(reasons, target, marker_of(self._principal, replaced), old, None)
+        seen = self._plan.seen(self._principal) or (item.held and item.cause is not HeldCause.UNREAD)
+        return item if seen else self._unseen(item)
 
     # --- what they are decided from -------------------------------------------------------------------------------
 
@@ -250,6 +265,17 @@ class _One:
             return item
         held = "a person has to make its new secret"
         return replace(item, held=held, cause=HeldCause.PERSON, advice=by_hand(self._traits, item.principal))
+
+
+def _cut_off(item: PlanItem) -> PlanItem | None:
+    """Hold the item for its groups that only a person can move, now that what they store has ended; None when there is none."""
+    stuck = [one for one in item.consumers if one.action is Action.HOLD]
+    if not stuck:
+        return None
+    names = ", ".join(one.group.name for one in stuck)
+    held = f"the old secret has ended, and nothing shows that {names} left it: {stuck[0].why}"
+    advice = f"Put what is missing into the vault: {', '.join(stuck[0].missing)}" if stuck[0].missing else ""
+    return replace(item, held=held, cause=HeldCause.GROUPS, advice=advice)
 
 
 def _to_do(item: PlanItem) -> bool:

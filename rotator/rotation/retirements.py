@@ -25,8 +25,6 @@ def retirements_of(
         if record.phase is not Phase.SOAKING:
             continue
         cutover_at = record.cutover_at or record.issued_at or now
-        # Keeping a secret that has ended by itself would protect nobody.
-        needed = not record.old or any_live(record.old, estate.records.get(record.principal), now)
         yield Retirement(
             rotation=record.rotation,
             principal=record.principal,
@@ -36,7 +34,8 @@ def retirements_of(
             cutover_at=cutover_at,
             soak_until=record.soak_until or cutover_at + rules.soak,
             registries=_registries(estate, record.principal),
-            waiting_for=waiting_for(estate, target(record)) if needed else (),
+            # Also once the old secret has ended by itself: what stores it cannot pull, and must not be forgotten.
+            waiting_for=waiting_for(estate, target(record)),
             held=held,
             pulls=tuple(_pulls(estate, target(record), cutover_at - rules.drain_window)),
             seen_at=estate.observed_at,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from rotator.model.arm import ArmId
-from rotator.model.credential import Credential, Overlap, Principal, RetireMode, Traits
+from rotator.model.credential import Credential, Overlap, Principal, PrincipalKind, RetireMode, Traits
 from rotator.model.errors import Held
 from rotator.model.estate import TAG_HANDLE, TAG_ROTATION, Estate
 from rotator.model.group import GROUP_TAG_PREFIX, ContainerGroup
@@ -13,6 +13,7 @@ from rotator.model.rotation import Action, Consumer, Phase
 from rotator.rotation.consumers import Target, consumer_of
 from rotator.rotation.due import current_credential
 from rotator.rotation.naming import name_of
+from rotator.rotation.obstacles import obstacle
 from rotator.rotation.record import RotationRecord
 from rotator.rotation.rules import Rules
 from rotator.rotation.sight import sees_secrets_of, sees_vault
@@ -29,7 +30,8 @@ class Revocation:
     `successor` says whether a new secret is made: not when the vault gives out another that stays. `out` are the groups without
     a working pull until they have been moved, `stuck` those of them that only a person can bring back, with the reason; `safe`
     are groups of this credential that are shown to store another secret. `others` counts the groups that do not use it at all.
-    `least` is how long `out` waits at the least.
+    `least` is how long `out` waits at the least. `obstacle` says why no successor can be made before a person has acted, and
+    `advice` how: until then all of `out` stay without.
     """
 
     principal: Principal
@@ -46,6 +48,8 @@ class Revocation:
     propagation: timedelta
     images: tuple[str, ...]
     kept: tuple[str, ...] = ()
+    obstacle: str = ""
+    advice: str = ""
 
 
 def revocation_of(
@@ -64,7 +68,7 @@ def revocation_of(
 
     Without `handles` and `everything`: the revocation that is under way, or the secret in use.
     """
-    _refuse(estate, principal, traits)
+    _refuse(estate, principal, traits, rules)
     known, stored = estate.records.get(principal), estate.secrets_of.get(principal.id)
     listed = tuple(one for one in (known.credentials or () if known else ()) if not one.expired(now))
     current = current_credential(known.principal if known else principal, known, stored, traits, rules, now).credential
@@ -87,6 +91,8 @@ def revocation_of(
     out = [one for one in consumers if one.group not in safe]
     moving = [one for one in out if one.action in {Action.REDEPLOY, Action.RESTART}]
     rounds = -(-len(moving) // rules.max_parallel)
+    names = {one.name.lower(): one for one in estate.secrets}
+    why, advice, _ = obstacle(estate, names, principal, name, traits, rules) if successor else ("", "", None)
     return Revocation(
         principal=known.principal if known else principal,
         handles=tuple(sorted(chosen, key=lambda one: (one != in_use, one))),
@@ -95,17 +101,35 @@ def revocation_of(
         slot=_slot(slots_of(traits, listed), listed, chosen, in_use) if traits.overlap is Overlap.TWO_SLOTS else "",
         successor=successor,
         out=tuple(one.group for one in out),
-        stuck=tuple((one.group, one.why) for one in out if one not in moving and (one.inline or one.action is Action.HOLD)),
+        stuck=tuple((one.group, _stuck(one)) for one in out if one not in moving and (one.inline or one.action is Action.HOLD)),
         safe=safe,
         others=len(estate.groups) - len(consumers),
         least=(traits.propagation if successor else timedelta(0)) + rounds * REDEPLOY_TAKES,
         propagation=traits.propagation,
         images=tuple(sorted({image for one in consumers for image in one.images})),
         kept=tuple(one.handle.id for one in listed if one.handle.id not in chosen),
+        obstacle=why,
+        advice=advice,
     )
 
 
-def _refuse(estate: Estate, principal: Principal, traits: Traits) -> None:
+def _stuck(consumer: Consumer) -> str:
+    if consumer.action is Action.HOLD:
+        return consumer.why
+    return "it does not run, and cannot start with what it stores; deploy it anew (rotator deploy)"
+
+
+def _refuse(estate: Estate, principal: Principal, traits: Traits, rules: Rules) -> None:
+    if principal.kind is PrincipalKind.ACR_ADMIN and principal.registry not in rules.admin_users:
+        registry = principal.name
+        raise Held(
+            f"{principal.id}: nobody may read an admin user's passwords, or make them anew, unless rotation.admin_users names it",
+            advice=(
+                f"Name {principal.registry} there and revoke again. Or end both by hand (az acr credential renew -n {registry} "
+                "--password-name password, then password2), which leaves its groups without until they are given another; "
+                f"rotator migrate --to managed-identity --only '{principal.id}' moves them."
+            ),
+        )
     if traits.retire is RetireMode.BY_PERSON:
         raise Held(
             f"{principal.id}: nobody but a person can end its secrets",

@@ -124,8 +124,8 @@ def _moved(
         return _ended(context, outcome, result, why, refused[0].code)
     if record.soak_until is None:
         return _ended(context, outcome, Result.SUCCESS, f"{_done(item, record)} is in use")
-    if _ends_the_old(context, item):
-        return _ended(context, outcome, Result.SOAKING, f"{_done(item, record)} is in use; groups that do not run have to follow")
+    if not record.old:
+        return _ended(context, outcome, Result.SOAKING, f"{_done(item, record)} is in use; groups are left that have to follow")
     if item.revoke or record.known_as:
         until = f"{record.soak_until:%Y-%m-%d %H:%M} UTC"
         return _ended(context, outcome, Result.SOAKING, f"{_done(item, record)} is in use; what it replaced lives until {until}")

@@ -81,6 +81,47 @@ def test_a_wrong_file_gets_a_sentence_with_the_line(tmp_path: Path, text: str, s
     assert sentence in raised.value.message
 
 
+@pytest.mark.parametrize(
+    ("slots", "sentence"),
+    [
+        (
+            "acr-token:demo.azurecr.io/pull: pasword2",
+            "acr-token:demo.azurecr.io/pull has no slot 'pasword2'; it has password1 and",
+        ),
+        (
+            "acr-admin:demo.azurecr.io/demo: password1",
+            "acr-admin:demo.azurecr.io/demo has no slot 'password1'; it has password and",
+        ),
+        ("quay-pair:quay.io/acme+a: acme+c", "has no slot 'acme+c'; it has acme+a and acme+b"),
+        ("quay-pair:quay.io/acme+b: acme+b", "no pair that is called after this robot"),
+        ("quay-pair:quay.example/acme+a: acme+a", "no pair that is called after this robot"),
+        ("ecr:1.dkr.ecr.eu-west-1.amazonaws.com/AWS: password1", "has no slots; remove the line"),
+        ("acr-tokn:demo.azurecr.io/pull: password1", "is no credential's id"),
+        ("acr-token:demo.azurecr.io/pull: ''", "has no slot ''"),
+    ],
+)
+def test_a_misspelt_slot_names_the_credential_and_the_slots_that_it_has(tmp_path: Path, slots: str, sentence: str) -> None:
+    quay = "registries: {quay: {quay.io: {secret: q, pairs: {acme+a: acme+b}}}}\n"
+    name, _, slot = slots.partition(": ")
+    with pytest.raises(ConfigError) as raised:
+        config.load(written(tmp_path, LEAST + quay + f"rotation: {{slots: {{'{name}': {slot}}}}}\n"), {})
+    assert sentence in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("name", "slot"),
+    [
+        ("acr-token:demo.azurecr.io/pull", "password2"),
+        ("acr-admin:demo.azurecr.io/demo", "password"),
+        ("quay-pair:quay.io/acme+a", "acme+b"),
+    ],
+)
+def test_a_slot_that_exists_is_accepted(tmp_path: Path, name: str, slot: str) -> None:
+    quay = "registries: {quay: {quay.io: {secret: q, pairs: {acme+a: acme+b}}}}\n"
+    loaded = config.load(written(tmp_path, LEAST + quay + f"rotation: {{slots: {{'{name}': {slot}}}}}\n"), {})
+    assert loaded.rotation.slots == {name: slot}
+
+
 def test_the_defaults_are_those_of_the_rotation_and_of_the_audit() -> None:
     chosen, rules, limits = settings.RotationSettings(), Rules(), Limits()
     assert {name: getattr(chosen, name) for name in settings.RotationSettings.model_fields} == asdict(rules)

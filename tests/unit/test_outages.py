@@ -46,6 +46,49 @@ def test_what_is_no_window_is_refused(text: str) -> None:
         is_open(text, datetime(2026, 11, 28, tzinfo=UTC))
 
 
+@pytest.mark.parametrize(
+    ("window", "sentence"),
+    [
+        ("0 5 * * 6 for 2h", "The next window begins Sat 2026-11-28 05:00 UTC"),
+        ("59 1 * * * for 2m", "The next window begins Tue 2026-11-24 01:59 UTC"),
+        ("0 1 * * * for 61m", "The next window begins Tue 2026-11-24 01:00 UTC"),
+        ("0 0 30 2 * for 2h", "Or announce a rotation.outage_windows"),
+    ],
+)
+def test_a_plan_outside_its_window_says_when_the_next_one_begins(window: str, sentence: str) -> None:
+    [item] = planned(single(), rules=replace(NO_WINDOW, outage_windows={"gitlab:*": window})).items
+    assert item.cause is HeldCause.OUTAGE_WINDOW
+    assert sentence in item.advice
+
+
+def test_nothing_is_made_when_the_window_has_ended_between_the_plan_and_its_turn() -> None:
+    cloud, rules = single(), replace(NO_WINDOW, outage_windows={"*": "0 2 * * * for 1h"})
+    plan = planned(cloud, rules=rules)
+    assert not plan.items[0].held
+    cloud.clock.sleep(timedelta(minutes=59))
+    [outcome] = run(cloud, plan=plan, rules=rules)
+    assert outcome.result is Result.HELD
+    assert "its window is over, or too little is left of it; nothing was made" in outcome.detail
+    assert len(cloud.issued) == 1
+
+
+def test_what_a_person_allowed_needs_no_window() -> None:
+    cloud = single()
+    plan = planned(cloud, allow_outage=True)
+    cloud.clock.sleep(timedelta(days=2))
+    assert [one.result for one in run(cloud, plan=plan, rules=NO_WINDOW)] == [Result.SUCCESS]
+
+
+def test_a_window_that_ends_after_the_secret_was_made_does_not_leave_the_groups_out() -> None:
+    cloud, rules = single(), replace(NO_WINDOW, outage_windows={"*": "0 2 * * * for 10m"})
+    cloud.faults = {3: Fault.CRASH_AFTER}
+    with pytest.raises(Crash):
+        run(cloud, rules=rules)
+    cloud.clock.sleep(timedelta(hours=1))
+    run(cloud, rules=rules)
+    assert_good_end(cloud)
+
+
 def test_without_a_window_it_is_held_and_says_who_would_be_out() -> None:
     cloud = single()
     [item] = planned(cloud).items

@@ -281,9 +281,9 @@ class Principals(Ground):
             self.registries["quay"] = {host: {"secret": "quay-administrator", "pairs": {}}}
         world.registries.plain[host].repositories |= {one: {"v1", "v2", "latest"} for one in repositories}
         token = world.quay.robots[first].token
-        handle, kind = f"sha256:{sha256(token.encode()).hexdigest()[:16]}", "quay"
+        handle, kind = f"{first}@sha256:{sha256(token.encode()).hexdigest()[:16]}", "quay"
         if len(robots) > 1:
-            handle, kind = f"{first}@{handle}", "quay-pair"
+            kind = "quay-pair"
             self.registries["quay"][host]["pairs"][first] = robots[1]
         held_as = self.manage(f"{kind}:{host}/{first}", handle, token, issued_at=self.at(-age)) if vault else ""
         return Secret(server=host, username=first, password=token, held_as=held_as)

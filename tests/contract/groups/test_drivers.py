@@ -8,7 +8,17 @@ import pytest
 
 from rotator.drivers import DRIVERS, LISTED_ELSEWHERE, build_drivers
 from rotator.drivers.ghcr import instant_of
-from rotator.model.credential import Credential, Handle, Origin, Overlap, Principal, PrincipalKind, RetireMode
+from rotator.model.credential import (
+    NAMED_SLOTS,
+    Credential,
+    Handle,
+    Origin,
+    Overlap,
+    Principal,
+    PrincipalKind,
+    RetireMode,
+    is_brought,
+)
 from rotator.model.errors import ConfigError, Held, Indeterminate, NotFound, Rejected, VerificationFailed
 from rotator.model.image import ImageReference
 from rotator.model.secret import Secret
@@ -162,6 +172,14 @@ def test_a_slot_is_not_filled_after_the_instant_up_to_which_it_was_known_to_be_f
 
 
 @kinds
+def test_the_configuration_knows_the_slots_of_every_kind_that_has_two(cloud: Cloud, kind: PrincipalKind) -> None:
+    traits = cloud.drivers[kind].traits
+    two = traits.overlap is Overlap.TWO_SLOTS
+    assert NAMED_SLOTS.get(kind, ()) == (traits.slots if two else ())
+    assert not two or traits.slots or kind is PrincipalKind.QUAY_PAIR, "rotator.settings asks for the slots of no other kind"
+
+
+@kinds
 def test_what_was_issued_is_what_inspect_lists(cloud: Cloud, kind: PrincipalKind) -> None:
     driver, which = cloud.drivers[kind], subject(cloud, kind)
     if driver.traits.origin is Origin.PERSON:
@@ -179,6 +197,7 @@ def test_what_was_issued_is_what_inspect_lists(cloud: Cloud, kind: PrincipalKind
         assert abs(made.expires_at - cloud.clock.now() - driver.traits.lease_ttl) < timedelta(minutes=5)
         return
     assert set(after) - before == {made.handle.id}
+    assert not is_brought(made.handle.id), "the service would never be asked about it"
     listed = after[made.handle.id]
     assert (listed.username, listed.expires_at, listed.handle.slot) == (made.username, made.expires_at, which.free_slot)
     if driver.traits.ends:
