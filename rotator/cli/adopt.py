@@ -12,7 +12,7 @@ from rotator.cli.options import Config, Level, LogLevel
 from rotator.model.errors import ConfigError, RotatorError
 
 if TYPE_CHECKING:
-    from rotator.deployments import Gap
+    from rotator.deployment.adoption import Gap
     from rotator.model.secret import Secret
 
 From = Annotated[
