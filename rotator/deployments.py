@@ -99,7 +99,12 @@ class Deployments:
     def _current(self, where: ArmId) -> ContainerGroup | None:
         try:
             return self.context.platform.read(where)
-        except NotFound:
+        except NotFound as error:
+            if error.reason == "ResourceGroupNotFound":
+                raise ConfigError(
+                    f"there is no resource group {where.resource_group} in subscription {where.subscription}",
+                    advice="Correct --resource-group, or make it: az group create.",
+                ) from None
             return None
 
     def _check_keys(self, made: Deployment) -> None:

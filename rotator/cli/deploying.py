@@ -8,7 +8,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from rotator.deployment.deployment import Deployment
-    from rotator.deployment.difference import Change
+    from rotator.deployment.difference import Change, Difference
 
 
 def preview(deployment: "Deployment", width: int = 80) -> Text:
@@ -32,7 +32,8 @@ def _lines(deployment: "Deployment") -> Iterator[tuple[str, int]]:
     if not what.changes and deployment.since is None:
         yield f"  no property changes{_why(deployment)}", 4
     for one in what.changes:
-        yield _line(one), 6
+        if not _names_only(one, what):
+            yield _line(one), 6
     for path, source in what.filled:
         yield f"  = {path}", 6
         yield f"      {'has' if deployment.since else 'set from'} {source}", 6
@@ -63,8 +64,21 @@ def _why(deployment: "Deployment") -> str:
     return "; it is put, since its hidden values may be other ones" if deployment.difference.filled else ""
 
 
+def _names_only(change: "Change", what: "Difference") -> bool:
+    """Whether a line would only repeat the name of something of which another line tells more."""
+    holder, _, leaf = _path(change).rpartition("/")
+    if leaf not in {"name", "server"} or not holder:
+        return False
+    told = [_path(one) for one in what.changes if one is not change] + [path for path, _ in what.filled]
+    return any(path.startswith(f"{holder}/") for path in told)
+
+
+def _path(change: "Change") -> str:
+    return change.path.removeprefix("properties/").replace("/properties/", "/")
+
+
 def _line(change: "Change") -> str:
-    path = change.path.removeprefix("properties/").replace("/properties/", "/")
+    path = _path(change)
     if not change.before:
         return f"  + {path}: {change.after}"
     if not change.after:

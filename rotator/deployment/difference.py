@@ -21,8 +21,9 @@ _DEFAULTS: Mapping[str, object] = {
 }
 # Leaves whose text may be shown. A variable's value, a command or a git address may hold a secret that somebody wrote there.
 _SHOWN = frozenset(
-    "image cpu memoryInGB osType restartPolicy sku priority type protocol port server username dnsNameLabel location mountPath"  # noqa: SIM905
-    " readOnly shareName storageAccountName identity passwordReference secretReferenceUri workspaceId logType count id".split()
+    "image cpu memoryInGB osType restartPolicy sku priority type protocol port server username name"  # noqa: SIM905
+    " dnsNameLabel location mountPath readOnly shareName storageAccountName identity passwordReference secretReferenceUri"
+    " workspaceId logType count id".split()
 )
 
 

@@ -9,7 +9,7 @@ from rotator.deployment.difference import difference_of
 from rotator.deployment.origin import DEPLOYED, deployed_at, deployed_tag
 from rotator.deployment.references import Holder
 from rotator.deployment.trial import try_all
-from rotator.model.errors import CutoverFailed, Held, Indeterminate, NotFound, Throttled, Unavailable
+from rotator.model.errors import CutoverFailed, Held, Indeterminate, NotFound, Rejected, Throttled, Unavailable
 from rotator.model.group import ContainerGroup, GroupState
 from rotator.model.secret import Secret
 from rotator.ports import Health
@@ -78,6 +78,13 @@ def _send(context: Context, deployment: Deployment, values: Mapping[str, Secret]
     filled = {one.at: Secret(one.encoded(values[str(one)].reveal())) for one in deployment.template.references}
     try:
         context.platform.deploy(deployment.group, document, values=filled, check=lambda: _check_unchanged(context, deployment))
+    except Rejected as error:
+        raise Held(
+            f"Azure refuses to deploy {deployment.group.name}, and changed nothing: {error.message}",
+            advice=f"Correct the file; its activity log has the request {error.request_id}."
+            if error.advice == Rejected.advice
+            else error.advice,
+        ) from error
     except Indeterminate as error:
         if context.platform.read(deployment.group).tags.get(DEPLOYED) != document["tags"][DEPLOYED]:
             error.advice = "Run the same command again: it looks at the group first, and does nothing twice."
