@@ -1,10 +1,11 @@
 """What a deployment would do, in words."""
 
-import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rich.text import Text
+
+from rotator.cli.output import fill
 
 if TYPE_CHECKING:
     from rotator.deployment.deployment import Deployment
@@ -14,11 +15,7 @@ if TYPE_CHECKING:
 def preview(deployment: "Deployment", width: int = 80) -> Text:
     """Return the lines that a person reads before saying yes, each at most `width` wide where its words allow. No line holds a
     secret."""
-    lines = (
-        textwrap.fill(line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
-        for line, indent in _lines(deployment)
-    )
-    return Text("\n".join(lines))
+    return Text("\n".join(fill(line, width, indent) for line, indent in _lines(deployment)))
 
 
 def _lines(deployment: "Deployment") -> Iterator[tuple[str, int]]:

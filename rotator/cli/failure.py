@@ -2,10 +2,10 @@
 
 import logging
 import sys
-import textwrap
 import traceback
 
 from rotator.cli.exits import Exit, of_error
+from rotator.cli.output import fill
 from rotator.model.errors import RotatorError
 
 
@@ -33,18 +33,10 @@ def _write(label: str, message: str, advice: str) -> None:
     # A terminal would break a line in the middle of a word. What is longer than a line (an id to copy) stays in one piece.
     width = console.width if console.is_terminal else sys.maxsize
     clean = Redactor().text
-    first, *rest = _wrapped(f"{label} {clean(message)}", width)
-    console.print(Text.assemble((label, "bold red"), first.removeprefix(label), *(f"\n{line}" for line in rest)))
+    told = fill(f"{label} {clean(message)}", width)
+    console.print(Text.assemble((label, "bold red"), told.removeprefix(label)))
     if advice:
-        console.print(Text("\n".join(_wrapped(clean(advice), width)), style="dim"))
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    return [
-        part
-        for line in text.splitlines() or [""]
-        for part in textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False) or [""]
-    ]
+        console.print(Text(fill(clean(advice), width), style="dim"))
 
 
 def _trace(error: Exception, *, always: bool) -> None:

@@ -51,7 +51,7 @@ def examined(context: Context, group: ContainerGroup, gap: Gap, value: Secret) -
     A registry's password is tried first. Raises VerificationFailed, and Held where the name is taken.
     """
     if gap.binding is not None:
-        try_password(context.drivers, gap.binding, value, gap.field.path)
+        try_password(context.drivers, gap.binding, value, "")
     tags = {TAG_PRINCIPAL: gap.principal.id} if gap.principal else {TAG_GROUP: group.id.key, TAG_FIELD: gap.field.path}
     stranger = _stranger(context, gap, tags)
     if stranger:

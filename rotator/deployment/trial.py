@@ -21,7 +21,7 @@ def try_all(drivers: DriverTable, deployment: Deployment, values: Mapping[str, S
 
 
 def try_password(drivers: DriverTable, binding: Binding, password: Secret, what: str) -> None:
-    """Pull every image of a registry entry for real. Raises VerificationFailed, saying that `what` cannot."""
+    """Pull every image of a registry entry for real. Raises VerificationFailed, saying that `what` cannot; it may be empty."""
     if not isinstance(binding.source, Inline):
         return
     # Pulling is the same for every kind of credential, so any driver can try any password.
@@ -31,6 +31,8 @@ def try_password(drivers: DriverTable, binding: Binding, password: Secret, what:
         missing = pull_all(driver, credential, password, binding.images)
     except VerificationFailed as error:
         advice = "Nothing was changed. Correct the secret."
-        raise VerificationFailed(f"{what}: {error.message}", advice=advice, refusal=error.refusal) from None
+        raise VerificationFailed(
+            f"{what}: {error.message}" if what else error.message, advice=advice, refusal=error.refusal
+        ) from None
     if missing:
         raise VerificationFailed(f"{min(missing)} does not exist in its registry", advice="Nothing was changed.")
