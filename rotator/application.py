@@ -119,8 +119,8 @@ class Application:
     def deployments(self) -> Deployments:
         """What may be asked about one group's file."""
         return Deployments(
-            self._context,
-            estate=self.estate,
+            context=self._context,
+            read=self.estate,
             hosts=self._hosts,
             kept=self.evidence.kept,
             owner=lambda group: Owners(self._owners, self._deployment_history).of(group).sentence,

@@ -176,10 +176,13 @@ class GroupPlatform(Protocol):
         document: Mapping[str, Json],
         *,
         values: Mapping[tuple[str | int, ...], Secret],
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         """Put a whole document as the group, which may not exist yet; returns when Azure says it is done.
 
-        `values` goes where its paths lead, in the request alone. What is left out is reset. Raises as `redeploy` does.
+        `values` goes where its paths lead, in the request alone. What is left out is reset. `check` is called each time before
+        the document is sent, also again after a wait; what it raises ends the deployment. Raises as `redeploy` does. The
+        document's tags tell whether a PUT without an answer took effect: one of them must be new each time.
         """
         ...
 

@@ -14,6 +14,10 @@ Place = tuple[int | str, ...]
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
+class TwinKeys(PolicyError):
+    """A key that stands twice in one mapping."""
+
+
 @dataclass(frozen=True, slots=True)
 class YamlText:
     """A file's content as plain values, and the marks to find them again."""
@@ -82,15 +86,21 @@ def _step(node: yaml.Node | None, part: int | str) -> tuple[yaml.Node | None, ya
 
 def _refuse_twins(root: yaml.Node, file: str) -> None:
     # YAML keeps the last of two equal keys in silence: a second `expression` would replace the one that people review.
-    waiting = [root]
+    waiting, looked_at = [root], set[int]()
     while waiting:
         node = waiting.pop()
+        # An alias is the node that it stands for, which may be around it: without this there would be no end.
+        if id(node) in looked_at:
+            continue
+        looked_at.add(id(node))
         if isinstance(node, yaml.SequenceNode):
             waiting.extend(node.value)
         elif isinstance(node, yaml.MappingNode):
             seen: set[Hashable] = set()
             for key, value in node.value:
+                if not isinstance(key, yaml.ScalarNode):
+                    continue  # a key that is a list or a mapping: the loader refuses it
                 if key.value in seen:
-                    raise PolicyError(f"the key {key.value!r} stands twice", file=file, line=key.start_mark.line + 1)
+                    raise TwinKeys(f"the key {key.value!r} stands twice", file=file, line=key.start_mark.line + 1)
                 seen.add(key.value)
                 waiting.append(value)

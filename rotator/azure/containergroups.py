@@ -137,27 +137,31 @@ class ContainerGroups:
             while pause := self._pacer.claim(region):
                 self._clock.sleep(pause)
                 body = compose(self._current(group), values=values, tags=tags, usernames=usernames, entries=entries)
-            try:
-                self._put(group.id, region, body.reveal())
-            except _TakenAndFailed:
-                raise
-            except Indeterminate as error:
-                self._settle(group.id, tags, error)
+            self._put_or_settle(group.id, region, body.reveal(), tags)
 
         self._when_settled(lambda: retried(self._clock, put, key=group.id.key))
 
-    def deploy(self, group: ArmId, document: Mapping[str, Any], *, values: Mapping[tuple[str | int, ...], Secret]) -> None:
+    def deploy(
+        self,
+        group: ArmId,
+        document: Mapping[str, Any],
+        *,
+        values: Mapping[tuple[str | int, ...], Secret],
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         """Put a whole document as the group, which may not exist yet; returns when Azure says it is done.
 
-        Raises as `redeploy` does, but Indeterminate whenever no answer came: nothing tells the document from the one before.
+        `check` is called right before each PUT: while we waited for a limit or for another's deployment, the group may have
+        become another one than the person saw who said yes. Raises as `redeploy` does.
         """
         region = (group.subscription, str(document.get("location", "")).replace(" ", "").lower())
-        body = filled(document, values)
+        body, tags = filled(document, values), part(document, "tags")
 
         def put() -> None:
             while pause := self._pacer.claim(region):
                 self._clock.sleep(pause)
-            self._put(group, region, body.reveal())
+            check()
+            self._put_or_settle(group, region, body.reveal(), tags)
 
         self._when_settled(lambda: retried(self._clock, put, key=group.key))
 
@@ -204,6 +208,14 @@ class ContainerGroups:
                 error.message, api=SERVICE, operation="redeploy", advice=_ADVICE.get(error.reason, _TakenAndFailed.advice)
             ) from None
 
+    def _put_or_settle(self, group: ArmId, region: Region, document: Object, tags: Mapping[str, str]) -> None:
+        try:
+            self._put(group, region, document)
+        except _TakenAndFailed:
+            raise
+        except Indeterminate as error:
+            self._settle(group, tags, error)
+
     def _look(self, link: str, group: ArmId) -> Poll:
         """Ask the operation's own address, or the group's when that is given; always at our own endpoint."""
         parts = urlsplit(link)
@@ -227,6 +239,9 @@ class ContainerGroups:
                 body = self._client.get(group)
             except Unavailable:
                 raise lost from None
+            except NotFound:
+                # A group that was to be made: nothing of it is there.
+                body = {}
             if not in_transition(body):
                 break
             if self._clock.now() >= until:

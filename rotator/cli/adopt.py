@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rotator.cli.confirm import ask_hidden
 from rotator.cli.exits import Exit
 from rotator.cli.export import Group
 from rotator.cli.options import Config, Level, LogLevel
 from rotator.model.errors import ConfigError, RotatorError
 
 if TYPE_CHECKING:
-    from rotator.deployments import Gap
+    from rotator.deployment.adoption import Gap
     from rotator.model.secret import Secret
 
 From = Annotated[
@@ -26,19 +27,26 @@ def adopt(
 ) -> None:
     """Store the values that Azure never shows and nothing holds, so that redeploys lose nothing. Changes no group."""
     from rotator.cli.deploy import text_of
+    from rotator.cli.output import console, fill
     from rotator.cli.session import opened, settings_of
     from rotator.deployment.given import read_given
+    from rotator.report.words import count
+
+    width = console().width
+
+    def say(gap: "Gap", what: str, *, err: bool = False) -> None:
+        typer.echo(fill(f"{gap.field.path}\n    {what}", width, 4), err=err)
 
     given = read_given(text_of(given_in), "stdin" if given_in == "-" else given_in) if given_in else None
     with opened(settings_of(config), log_level, verb="adopt") as application:
         deployments = application.deployments
         found = deployments.group(group, deployments.read())
         if owner := deployments.owner(found):
-            typer.echo(owner)
+            typer.echo(fill(owner, width, 4))
         gaps = deployments.gaps(found)
         for one in gaps:
             if one.source:
-                typer.echo(f"{one.field.path}\n    held by {one.source}")
+                say(one, f"held by {one.source}")
         _check_given(given, gaps)
         missing = 0
         for one in gaps:
@@ -47,14 +55,14 @@ def adopt(
             value = None if dry_run else given.get(one.field.path) if given is not None else _asked(one)
             if not value:
                 missing += 1
-                typer.echo(f"{one.field.path}\n    missing; it goes to vault:{one.secret_name}")
+                say(one, f"missing; it goes to vault:{one.secret_name}")
                 continue
             try:
-                typer.echo(f"{one.field.path}\n    stored in vault:{deployments.adopt(found, one, value)}")
+                say(one, f"stored in vault:{deployments.adopt(found, one, value)}")
             except RotatorError as error:
                 missing += 1
-                typer.echo(f"{one.field.path}\n    not stored: {error.message}", err=True)
-    typer.echo(f"{found.name}: {len(gaps)} hidden values, {missing} missing")
+                say(one, f"not stored: {error.message}", err=True)
+    typer.echo(f"{found.name}: {count(len(gaps), 'hidden value')}, {missing} missing")
     raise typer.Exit(Exit.UNDONE if missing else Exit.CLEAN)
 
 
@@ -74,5 +82,5 @@ def _asked(gap: "Gap") -> "Secret | None":
 
     if not sys.stdin.isatty():
         raise ConfigError(f"{gap.field.path} is missing, and nobody is there to ask", advice="Give --from FILE, or --from -.")
-    value = typer.prompt(f"{gap.field.path} (empty: skip)", default="", hide_input=True, show_default=False, err=True)
+    value = ask_hidden(f"{gap.field.path} (empty: skip)")
     return Secret(value) if value else None

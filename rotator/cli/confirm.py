@@ -1,11 +1,16 @@
-"""Asks before something is changed. Where nobody can be asked, only --yes is an answer."""
+"""Asks a person. Where nobody can be asked, only --yes is an answer."""
 
 import sys
+from collections.abc import Callable
+from typing import TypeVar
 
 import typer
 
 from rotator.cli.exits import Exit
 from rotator.model.errors import ConfigError
+
+Answer = TypeVar("Answer")
+_INTERRUPTED = 130  # as shells have it: 128 and the number of the signal
 
 
 def confirm(question: str, *, yes: bool) -> None:
@@ -14,5 +19,19 @@ def confirm(question: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise ConfigError("nobody is there to confirm the plan", advice="Give --yes, or run this on a terminal.")
-    if not typer.confirm(question, default=False, err=True):
+    if not _answer(lambda: typer.confirm(question, default=False, err=True)):
         raise typer.Exit(Exit.CLEAN)
+
+
+def ask_hidden(question: str) -> str:
+    """Return what a person types, which the terminal does not show; empty for nothing. Ends the program at Ctrl-C."""
+    return _answer(lambda: str(typer.prompt(question, default="", hide_input=True, show_default=False, err=True)))
+
+
+def _answer(ask: Callable[[], Answer]) -> Answer:
+    try:
+        return ask()
+    except typer.Abort:
+        # Not "Aborted." with status 1: that is the status of findings.
+        typer.echo("\nInterrupted: nothing was done with this.", err=True)
+        raise typer.Exit(_INTERRUPTED) from None

@@ -38,13 +38,14 @@ def deploy(
         made = deployments.prepare(
             text, "stdin" if file == "-" else file, resource_group=resource_group, subscription=subscription
         )
-        output.console().print(preview(made), soft_wrap=True)
+        console = output.console()
+        console.print(preview(made, console.width), soft_wrap=True)
         if what_if:
-            raise typer.Exit(Exit.UNDONE if made.difference.recreate or made.difference.lost else Exit.CLEAN)
-        if not (made.difference.recreate or made.difference.lost):
+            raise typer.Exit(Exit.UNDONE if made.refused else Exit.CLEAN)
+        if not made.refused and made.since is None:
             confirm(f"Deploy {made.group.name}?", yes=yes)
         detail = deployments.deploy(made)
-    typer.echo(f"{made.group.name} is deployed: {detail}")
+    typer.echo(f"{made.group.name} {'is as the file says' if made.since else 'is deployed'}: {detail}")
 
 
 def text_of(file: str) -> str:

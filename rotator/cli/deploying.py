@@ -5,41 +5,77 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from rotator.cli.output import fill
+
 if TYPE_CHECKING:
-    from rotator.deployment.difference import Change
-    from rotator.deployments import Deployment
+    from rotator.deployment.deployment import Deployment
+    from rotator.deployment.difference import Change, Difference
 
 
-def preview(deployment: "Deployment") -> Text:
-    """Return the lines that a person reads before saying yes. No line holds a secret."""
-    return Text("\n".join(_lines(deployment)))
+def preview(deployment: "Deployment", width: int = 80) -> Text:
+    """Return the lines that a person reads before saying yes, each at most `width` wide where its words allow. No line holds a
+    secret."""
+    return Text("\n".join(fill(line, width, indent) for line, indent in _lines(deployment)))
 
 
-def _lines(deployment: "Deployment") -> Iterator[str]:
+def _lines(deployment: "Deployment") -> Iterator[tuple[str, int]]:
+    """Yield each line, and how far what does not fit is indented."""
     what, group = deployment.difference, deployment.group
-    new = deployment.current is None
-    yield f"{group.name} in {group.resource_group}: " + ("a new group" if new else _restart(deployment))
+    yield f"{group.name} in {group.resource_group}: {_deed(deployment)}", 2
     for warning in deployment.template.warnings:
-        yield f"  warning: {warning}"
+        yield f"  warning: {warning}", 4
     if deployment.owner:
-        yield f"  {deployment.owner}"
-    if not what.changes:
-        yield "  no property changes"
-    yield from (_line(one) for one in what.changes)
-    yield from (f"  = {path}\n      set from {source}" for path, source in what.filled)
-    yield from (f"  ! {path}\n      would be lost: the file has no value for it" for path in what.lost)
-    if what.recreate:
-        yield f"  ! Azure would demand delete and create: {', '.join(what.recreate)}"
+        yield f"  {deployment.owner}", 4
+    if not what.changes and deployment.since is None:
+        yield f"  no property changes{_why(deployment)}", 4
+    for one in what.changes:
+        if not _names_only(one, what):
+            yield _line(one), 6
+    for path, source in what.filled:
+        yield f"  = {path}", 6
+        yield f"      {'has' if deployment.since else 'set from'} {source}", 6
+    for path in what.lost:
+        yield f"  ! {path}", 6
+        yield "      would be lost: the file has no value for it", 6
+    for reason in what.recreate:
+        yield f"  ! {reason}", 6
+        yield "      Azure changes this only by delete and create", 6
 
 
-def _restart(deployment: "Deployment") -> str:
+def _deed(deployment: "Deployment") -> str:
+    if deployment.current is None:
+        return f"a new group in {deployment.template.location}"
+    if deployment.since is not None:
+        return "no change: this was put already"
+    if deployment.refused:
+        return "is not put as the file stands"
     if deployment.starts:
         return "does not run now, and would be started"
     return "every container restarts"
 
 
+def _why(deployment: "Deployment") -> str:
+    """Say why a group is put of which no property changes."""
+    if deployment.refused or deployment.starts:
+        return ""
+    return "; it is put, since its hidden values may be other ones" if deployment.difference.filled else ""
+
+
+def _names_only(change: "Change", what: "Difference") -> bool:
+    """Whether a line would only repeat the name of something of which another line tells more."""
+    holder, _, leaf = _path(change).rpartition("/")
+    if leaf not in {"name", "server"} or not holder:
+        return False
+    told = [_path(one) for one in what.changes if one is not change] + [path for path, _ in what.filled]
+    return any(path.startswith(f"{holder}/") for path in told)
+
+
+def _path(change: "Change") -> str:
+    return change.path.removeprefix("properties/").replace("/properties/", "/")
+
+
 def _line(change: "Change") -> str:
-    path = change.path.removeprefix("properties/").replace("/properties/", "/")
+    path = _path(change)
     if not change.before:
         return f"  + {path}: {change.after}"
     if not change.after:

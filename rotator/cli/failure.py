@@ -5,6 +5,7 @@ import sys
 import traceback
 
 from rotator.cli.exits import Exit, of_error
+from rotator.cli.output import fill
 from rotator.model.errors import RotatorError
 
 
@@ -29,10 +30,13 @@ def _write(label: str, message: str, advice: str) -> None:
     from rotator.telemetry.redaction import Redactor
 
     console = Console(stderr=True, highlight=False, soft_wrap=True)
+    # A terminal would break a line in the middle of a word. What is longer than a line (an id to copy) stays in one piece.
+    width = console.width if console.is_terminal else sys.maxsize
     clean = Redactor().text
-    console.print(Text.assemble((label, "bold red"), " ", clean(message)))
+    told = fill(f"{label} {clean(message)}", width)
+    console.print(Text.assemble((label, "bold red"), told.removeprefix(label)))
     if advice:
-        console.print(Text(clean(advice), style="dim"))
+        console.print(Text(fill(clean(advice), width), style="dim"))
 
 
 def _trace(error: Exception, *, always: bool) -> None:

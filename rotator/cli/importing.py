@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rotator.cli.confirm import confirm
+from rotator.cli.confirm import ask_hidden, confirm
 from rotator.cli.deciding import DryRun, Which, exit_of, shown_while
 from rotator.cli.exits import Exit
 from rotator.cli.options import Config, Json, Level, LogLevel, Yes
@@ -105,7 +105,7 @@ def _read(source: str, principal: str) -> Secret:
     if source == "-":
         text = sys.stdin.read(_LONGEST + 2)
     elif sys.stdin.isatty():
-        text = str(typer.prompt(f"The new secret of {principal}", hide_input=True, err=True))
+        text = ask_hidden(f"The new secret of {principal}")
     else:
         raise ConfigError("nobody is there to type the secret", advice="Give --from - and write it to standard input.")
     value = text.removesuffix("\n").removesuffix("\r")

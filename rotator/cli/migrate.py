@@ -56,7 +56,7 @@ def migrate(
         if not as_json:
             if estate.unread:
                 console.print(tables.unread(estate.unread))
-            console.print(migrating.plan(made))
+            console.print(migrating.plan(made, tables.names(estate)))
         moved: tuple[Moved, ...] = ()
         if (made.waves or made.unconfirmed) and not dry_run:
             confirm(f"Carry this out? {made.restarts} group restarts", yes=yes)

@@ -2,17 +2,20 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from rotator.cli.listing import Listing, Row
 from rotator.migration.plan import matches
+from rotator.model.credential import Principal, PrincipalKind
 from rotator.model.errors import ConfigError
 from rotator.model.estate import Estate
-from rotator.model.migration import AdminUse, Goal, Migration, Moved, Result, Step
-from rotator.report.words import count, instant, place
+from rotator.model.migration import AdminUse, Goal, Migration, Move, Moved, Result, Step
+from rotator.report.words import called, count, described, instant, place
 
 _IDENTITY = r"(?i)/subscriptions/[^/]+/resourcegroups/[^/]+/providers/microsoft\.managedidentity/userassignedidentities/[^/]+"
 _STYLES = {Result.MOVED: "green", Result.LEFT: "dim", Result.NOT_BEGUN: "dim"}
@@ -37,8 +40,8 @@ def check_only(only: Sequence[str], estate: Estate) -> None:
             )
 
 
-def plan(made: Migration) -> RenderableType:
-    """Show who moves, who does not and why."""
+def plan(made: Migration, known: Mapping[str, str]) -> RenderableType:
+    """Show who moves, who does not and why. `known` are display names of principals by id; --json has the ids."""
     steps = Counter(one.step for one in made.moves)
     if not made.moves:
         return Text(f"No group stores a password that {_goal(made.goal)} could do away with.")
@@ -48,15 +51,16 @@ def plan(made: Migration) -> RenderableType:
             f" in waves of {', '.join(str(len(one)) for one in made.waves)}; each restarts." if made.waves else ".",
         )
     ]
-    rows = Table.grid(padding=(0, 2))
-    rows.add_column(max_width=34, overflow="fold")
-    rows.add_column(overflow="fold")
     order = {group: number for number, group in enumerate(group for wave in made.waves for group in wave)}
-    for one in sorted(made.moves, key=lambda move: (order.get(move.group, len(order)), move.step, move.group)):
-        rows.add_row(
-            place(one.group.text), _what(one.step, [change.principal.id for change in one.changes], one.why, one.missing)
-        )
-    shown.append(rows)
+    going = [one for one in made.moves if one.step in {Step.MOVE, Step.FINISH}]
+    rows = [_going(one, known) for one in sorted(going, key=lambda one: (order.get(one.group, len(order)), one.group))]
+    if rows:
+        shown += ["", Listing(rows, ("group", "leaves"))]
+    staying = _staying(made.moves, known)
+    if staying:
+        shown += ["", Text("Not moved:", style="bold"), *staying]
+    if made.grants:
+        shown.append("")
     shown += [Text(f"Needs: {g.identity.rpartition('/')[2]} as {g.role_name} on {g.what}", style="dim") for g in made.grants]
     if made.unused:
         shown.append(Text("No group uses these afterwards. Ask the log who else does, then end them:"))
@@ -95,9 +99,45 @@ def _goal(goal: Goal) -> str:
     return "a managed identity" if goal is Goal.MANAGED_IDENTITY else "a reference to the vault"
 
 
-def _what(step: Step, principals: Sequence[str], why: str, missing: Sequence[str]) -> Text:
-    if step is Step.MOVE:
-        return Text(f"leaves {', '.join(principals)}")
-    if step is Step.FINISH:
-        return Text(f"was put by an earlier run, left {', '.join(principals)}: its health is looked at", style="yellow")
-    return Text(f"{why}{': ' if missing else ''}{', '.join(missing)}", style="yellow" if step is Step.HOLD else "dim")
+def _going(one: Move, known: Mapping[str, str]) -> Row:
+    principals = [change.principal for change in one.changes]
+    again = one.step is Step.FINISH
+    return Row(
+        cells=(Text(place(one.group.text)), Text(", ".join(called(who, known) for who in principals))),
+        below=(
+            Text("; ".join(described(who) for who in principals), style="dim"),
+            *((Text("was put by an earlier run: its health is looked at", style="yellow"),) if again else ()),
+        ),
+    )
+
+
+def _staying(moves: Sequence[Move], known: Mapping[str, str]) -> list[RenderableType]:
+    """Name each reason once, with the groups below it: most groups have the same one."""
+    found: dict[tuple[Step, str], list[Move]] = {}
+    for one in moves:
+        if one.step in {Step.HOLD, Step.LEAVE}:
+            why = f"{one.why}{': ' if one.missing else ''}{', '.join(one.missing)}"
+            found.setdefault((one.step, _spoken(why, known)), []).append(one)
+    lines: list[RenderableType] = []
+    for (step, why), some in found.items():
+        groups = ", ".join(place(one.group.text) for one in some)
+        lines += [
+            Padding(Text(why, style="yellow" if step is Step.HOLD else ""), (0, 0, 0, 1)),
+            Padding(Text(groups, style="dim"), (0, 0, 0, 3)),
+        ]
+    return lines
+
+
+def _spoken(sentence: str, known: Mapping[str, str]) -> str:
+    """Put what people call a principal in the place of each id in a sentence."""
+    return re.sub(r"[a-z-]+:[^\s,;]+/[^\s,;]+", lambda found: _name(found[0], known), sentence)
+
+
+def _name(text: str, known: Mapping[str, str]) -> str:
+    try:
+        principal = Principal.parse(text)
+    except ValueError:
+        return text
+    if principal.kind is PrincipalKind.ACR_REFRESH_TOKEN:
+        return f"the refresh token of {principal.registry}"
+    return f"{called(principal, known)} ({described(principal)})"

@@ -1,6 +1,7 @@
 """Where output goes: tables or JSON to standard output, reports and metrics to files."""
 
 import os
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,14 @@ def console() -> "Console":
     from rich.console import Console
 
     return Console(highlight=False)
+
+
+def fill(text: str, width: int, indent: int = 0) -> str:
+    """Break lines between words, those after the first indented. What is longer than a line (an id to copy) stays whole."""
+    return "\n".join(
+        textwrap.fill(line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
+        for line in text.splitlines()
+    )
 
 
 def write_json(value: object) -> None:

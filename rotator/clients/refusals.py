@@ -173,7 +173,7 @@ def refusal(answer: Answer, asked: Asked) -> RemoteError:
         # A gateway that gave up or a server that broke says nothing about whether the request took effect.
         return Indeterminate(f"{text} It may have taken effect.", **place)
     if status == 404 or code.endswith("NotFoundException"):
-        return NotFound(text, **place)
+        return NotFound(text, **place, reason=code)
     if status in {409, 412}:
         return Conflict(text, **place)
     return Rejected(text, **place, reason=code or f"http-{status}")

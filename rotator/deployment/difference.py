@@ -4,10 +4,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rotator.azure.groupbody import state_of
 from rotator.azure.redeploy import writable
 from rotator.azure.writeonly import Object, objects, part, places
+from rotator.deployment.origin import DEPLOYED
 from rotator.deployment.slots import without_values
 from rotator.deployment.template import Template
+from rotator.model.group import GroupState
 
 _NAMED_BY = ("name", "server", "port", "id")
 _DEFAULTS: Mapping[str, object] = {
@@ -18,8 +21,9 @@ _DEFAULTS: Mapping[str, object] = {
 }
 # Leaves whose text may be shown. A variable's value, a command or a git address may hold a secret that somebody wrote there.
 _SHOWN = frozenset(
-    "image cpu memoryInGB osType restartPolicy sku priority type protocol port server username dnsNameLabel location mountPath"  # noqa: SIM905
-    " readOnly shareName storageAccountName identity passwordReference secretReferenceUri workspaceId logType count id".split()
+    "image cpu memoryInGB osType restartPolicy sku priority type protocol port server username name"  # noqa: SIM905
+    " dnsNameLabel location mountPath readOnly shareName storageAccountName identity passwordReference secretReferenceUri"
+    " workspaceId logType count id".split()
 )
 
 
@@ -70,7 +74,7 @@ def _absent(leaves: Mapping[str, object]) -> dict[str, object]:
 def _compared(old: Mapping[str, object], new: Mapping[str, object]) -> tuple[Change, ...]:
     return tuple(
         Change(path=path, before=_shown(path, old), after=_shown(path, new))
-        for path in sorted(old.keys() | new.keys())
+        for path in sorted((old.keys() | new.keys()) - {f"tags/{DEPLOYED}"})
         if not _same(path, old.get(path), new.get(path))
     )
 
@@ -123,11 +127,16 @@ def _member(item: object, position: int) -> str:
 
 
 def _frozen(body: Mapping[str, Any], document: Mapping[str, Any]) -> Iterator[str]:
-    """Name what Azure refuses to change in place (InvalidContainerGroupUpdate).
+    """Name what Azure refuses to change in place (InvalidContainerGroupUpdate, and for the region InvalidResourceLocation).
 
     learn.microsoft.com/azure/container-instances/container-instances-update: OS type, CPU, memory or GPU, restart policy, network
-    profile. That zones and priority are among them is from memory.
+    profile; a group whose containers have ended is deployed as a new one. That zones and priority are among them is from memory.
     """
+    before, after = (str(one.get("location", "")) for one in (body, document))
+    if not _same("location", before, after):
+        yield f"region ({before} to {after})"
+    if state_of(body) is GroupState.FINISHED:
+        return
     old, new = part(body, "properties"), part(document, "properties")
     for key, name, default in (
         ("osType", "OS type", "linux"),
@@ -146,14 +155,16 @@ def _frozen(body: Mapping[str, Any], document: Mapping[str, Any]) -> Iterator[st
 
 
 def _resources(properties: Object) -> str:
-    """The sum over the containers: what Azure has set aside for the group."""
+    """The sum over the containers: what Azure has set aside for the group. Moving some from one to another may be refused."""
     cpu = memory = gpu = 0.0
+    kinds = set()
     for container in objects(properties.get("containers")):
         requests = part(part(part(container, "properties"), "resources"), "requests")
         cpu += _number(requests.get("cpu"))
         memory += _number(requests.get("memoryInGB"))
         gpu += _number(part(requests, "gpu").get("count"))
-    return f"{cpu:g} CPU, {memory:g} GB" + (f", {gpu:g} GPU" if gpu else "")
+        kinds |= {str(part(requests, "gpu").get("sku") or "")} - {""}
+    return f"{cpu:g} CPU, {memory:g} GB" + (f", {gpu:g} GPU {' '.join(sorted(kinds))}".rstrip() if gpu else "")
 
 
 def _number(value: object) -> float:

@@ -3,12 +3,11 @@
 import json
 from collections.abc import Mapping
 
-from rotator.audit.yamltext import parse_yaml
+from rotator.deployment.document import read_document
 from rotator.deployment.references import looks_like_one
 from rotator.deployment.schema import respelled
 from rotator.deployment.slots import at, slots_of
-from rotator.deployment.template import Texts
-from rotator.model.errors import ConfigError, PolicyError
+from rotator.model.errors import ConfigError
 from rotator.model.secret import Secret
 
 _ADVICE = "Give the group's own YAML with its values, or a mapping of field paths (rotator adopt --dry-run lists them) to values."
@@ -19,11 +18,7 @@ def read_given(text: str, file: str) -> Mapping[str, Secret]:
 
     References in it are passed over: they are not values. Raises ConfigError, quoting nothing of the text.
     """
-    try:
-        content = parse_yaml(text, file, Texts).content
-    except PolicyError as error:
-        where = f"{file}:{error.line}" if error.line else file
-        raise ConfigError(f"{where}: this is no YAML or JSON that can be read", advice=_ADVICE) from None
+    content = read_document(text, file).content
     if not isinstance(content, dict):
         raise ConfigError(f"{file}: this is no mapping", advice=_ADVICE)
     if "properties" in content:

@@ -8,32 +8,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
-from rotator.audit.yamltext import YamlText, parse_yaml
-from rotator.azure.writeonly import Object, objects, part
+from rotator.audit.yamltext import YamlText
+from rotator.azure.writeonly import Object
+from rotator.deployment.document import read_document
 from rotator.deployment.references import UNKNOWN, Reference, looks_like_one, read_reference
 from rotator.deployment.schema import respelled, strangers
+from rotator.deployment.shape import wrongs
 from rotator.deployment.slots import Path, Slot, at, slots_of, without_values
-from rotator.model.arm import ArmId
-from rotator.model.errors import ConfigError, PolicyError
-from rotator.model.image import ImageReference, normal_server
+from rotator.model.errors import ConfigError
 
 KIND = "Microsoft.ContainerInstance/containerGroups"
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(-preview)?")
 _TOP = ("apiVersion", "name", "type", "id", "systemData", "additional_properties")
+_FORMS = "Write ${vault:<name>}, ${storage-keys:<account>} or ${workspace-keys:<id>}, and nothing beside it."
+_ALMOST = re.compile(r"\$\{\s*[a-z-]+[: ][^{}]*\}", re.IGNORECASE)
 _HOW = "Put the value into the vault (az keyvault secret set --file), and write ${vault:<name of the secret>} here."
-
-
-class Texts(yaml.SafeLoader):
-    """Reads dates as the texts that they are: an apiVersion, or the value of a variable."""
-
-
-Texts.yaml_implicit_resolvers = {
-    first: [(tag, form) for tag, form in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,12 +53,7 @@ def read_template(text: str, file: str, api_version: str) -> Template:
     `api_version` is the one that the program speaks: a file that asks for a newer one is refused, since its newer properties
     would be lost.
     """
-    try:
-        parsed = parse_yaml(text, file, Texts)
-    except PolicyError as error:
-        # Not the parser's own words: they quote what it stumbled over, which may be an unquoted password.
-        where = f"{file}:{error.line}" if error.line else file
-        raise ConfigError(f"{where}: this is no YAML that can be read", advice="Check indentation and quotes.") from None
+    parsed = read_document(text, file)
     if not isinstance(parsed.content, dict):
         raise ConfigError(f"{file}: this is no container group", advice="It begins with name:, location: and properties:.")
     return _Reader(parsed, api_version).template()
@@ -81,14 +66,13 @@ class _Reader:
         self._text = text
         self._api_version = api_version
         self._whole: Object = respelled(text.content)
-        self._properties = part(self._whole, "properties")
         self._warnings: list[str] = []
 
     def template(self) -> Template:
         self._check_keys()
         self._check_top()
-        self._check_containers()
-        self._check_registries()
+        for one in wrongs(self._whole):
+            raise self._wrong(*one)
         slots = slots_of(self._whole)
         references = tuple(self._references(slots))
         self._check_elsewhere({one.at for one in references}, [one.at for one in slots])
@@ -134,44 +118,10 @@ class _Reader:
                 ("apiVersion",),
                 "Set container_instances.api_version, or write an older one.",
             )
-        if "tags" in whole and not isinstance(whole["tags"], dict):
-            raise wrong("tags are no mapping", ("tags",), "Write name: value, one a line.")
-        whole["tags"] = {str(name): str(value) for name, value in (whole.get("tags") or {}).items()}
-
-    def _check_containers(self) -> None:
-        if not objects(self._properties.get("containers")):
-            raise self._wrong("the group has no containers", ("properties", "containers"), "Write at least one.")
-        for kind in ("initContainers", "containers"):
-            for position, container in enumerate(objects(self._properties.get(kind))):
-                where: Path = ("properties", kind, position)
-                inside = part(container, "properties")
-                if not container.get("name"):
-                    raise self._wrong("a container has no name", where, "Name it.")
-                if not isinstance(inside.get("image"), str) or not inside["image"]:
-                    raise self._wrong(f"container {container['name']} has no image", where, "Name one.")
-                for number, variable in enumerate(objects(inside.get("environmentVariables"))):
-                    for key in ("value", "secureValue"):
-                        if not isinstance(variable.get(key, ""), str):
-                            path = (*where, "properties", "environmentVariables", number, key)
-                            raise self._wrong(f"the {key} of a variable is no text", path, "Put it into quotes.")
-
-    def _check_registries(self) -> None:
-        used = {ImageReference.parse(image).server for image in _images(self._properties)}
-        attached = {ArmId(one) for one in part(part(self._whole, "identity"), "userAssignedIdentities")}
-        for position, entry in enumerate(objects(self._properties.get("imageRegistryCredentials"))):
-            where: Path = ("properties", "imageRegistryCredentials", position)
-            if not entry.get("server"):
-                raise self._wrong("a registry entry has no server", where, "Name the registry's login server.")
-            host = normal_server(str(entry["server"]))
-            if host not in used:
-                raise self._wrong(f"no image comes from {host}: Azure refuses such an entry", where, "Remove it.")
-            if bool(entry.get("identity")) == bool(entry.get("username")):
-                why = "has both a username and an identity" if entry.get("identity") else "has neither a username nor an identity"
-                raise self._wrong(f"the entry for {host} {why}", where, "Azure takes exactly one of them.")
-            if entry.get("identity") and ArmId(str(entry["identity"])) not in attached:
-                raise self._wrong(
-                    f"the entry for {host} names an identity that the group does not have", where, "Add it under identity:."
-                )
+        tags = whole.get("tags") or {}
+        if not isinstance(tags, dict) or any(isinstance(one, dict | list) for one in tags.values()):
+            raise wrong("tags are no mapping of texts", ("tags",), "Write name: value, one a line.")
+        whole["tags"] = {str(name): str(value) for name, value in tags.items()}
 
     def _references(self, slots: tuple[Slot, ...]) -> Iterator[Reference]:
         for slot in slots:
@@ -192,6 +142,8 @@ class _Reader:
             yield found
         elif value == UNKNOWN:
             raise self._missing(slot, path)
+        elif isinstance(value, str) and _ALMOST.fullmatch(value):
+            raise self._wrong(f"{slot.field.path} has a reference that cannot be read", path, _FORMS)
         else:
             raise self._wrong(f"{slot.field.path} has a value in plain text; no secret belongs in a file", path, _HOW)
 
@@ -209,14 +161,6 @@ class _Reader:
                 why = f"{path[-1]} is shown to everybody who may read the group: no secret belongs there"
                 advice = "References may stand for secureValue, password, storageAccountKey, workspaceKey and files of a secret."
                 raise self._wrong(why, path, advice)
-
-
-def _images(properties: Mapping[str, Any]) -> Iterator[str]:
-    for kind in ("initContainers", "containers"):
-        for container in objects(properties.get(kind)):
-            image = part(container, "properties").get("image")
-            if isinstance(image, str):
-                yield image
 
 
 def _texts(value: object, path: Path) -> Iterator[tuple[Path, str]]:

@@ -112,10 +112,14 @@ class Denied(RemoteError):
 
 
 class NotFound(RemoteError):
-    """The thing does not exist (any more)."""
+    """The thing does not exist (any more). `reason` is the service's error code: it may be what is around it that is missing."""
 
     code = "not-found"
     advice = "It may have been deleted since the inventory; the next run reads again."
+
+    def __init__(self, message: str, *, api: str, operation: str, request_id: str | None = None, reason: str = "") -> None:
+        super().__init__(message, api=api, operation=operation, request_id=request_id)
+        self.reason = reason
 
 
 class Conflict(RemoteError):

@@ -43,10 +43,14 @@ class Victim:
     sandbox: Sandbox
     folder: Path
 
+    @property
+    def command(self) -> tuple[str, ...]:
+        return _COMMAND
+
     def start(self) -> "subprocess.Popen[bytes]":
         mine = {name: value for name, value in os.environ.items() if not name.startswith(("ROTATOR_", "IDENTITY_"))}  # noqa: TID251
         return subprocess.Popen(
-            [*_COMMAND, "--config", str(self.folder / "rotator.yaml")],
+            [*self.command, "--config", str(self.folder / "rotator.yaml")],
             cwd=self.folder,
             env={**mine, **self.sandbox.environment},
             stdin=subprocess.DEVNULL,

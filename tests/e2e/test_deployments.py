@@ -1,11 +1,17 @@
 """Deploy, adopt and export at a terminal: the real SDKs against the emulated clouds, and the oracle's word on it."""
 
+import contextlib
 import io
 import json
+from dataclasses import replace
+from datetime import datetime
 
 import pytest
 import yaml
 
+from rotator.cli.options import Level
+from rotator.cli.session import opened, settings_of
+from rotator.model.errors import ConfigError, VerificationFailed
 from rotator.sandbox.estates.ground import VAULT
 from tests.e2e.desk import Desk, Ended
 
@@ -115,6 +121,20 @@ def test_a_deployed_group_carries_the_mark_of_the_rotation_whose_secret_it_store
         ("password: ${vault:", "password: ${vault:no-such-", "does not exist"),
         ("password: ${vault:", "password: *hunter2 ${vault:", "no YAML"),
         ("name: app-new", "name: App New", "the name is none"),
+        ("  osType", "\tosType", "indented with a tab"),
+        ("  osType: Linux", "  osType: Linux\n  osType: Linux", "a key stands twice"),
+        ("apiVersion: ", "name: x\n---\napiVersion: ", "a second document begins"),
+        ("password: ${vault:", "password: ${valt:", "a reference that cannot be read"),
+        ("osType: Linux", "osType: Linus", "this osType is unknown"),
+        ("cpu: 1.0", "cpu: lots", "cpu is no number above zero"),
+        ("cpu: 1.0, ", "", "asks for no cpu"),
+        ("  containers:", "  containers: none\n  x:", "containers is no list of mappings"),
+        ("  osType: Linux", "  ipAddress: {type: Public, ports: [{port: http}]}", "this is no port"),
+        ("        resources", "        volumeMounts: [{name: a, mountPath: /x}]\n        resources", "is mounted and not there"),
+        ("  containers:", "  initContainers: [{name: web, properties: {image: x}}]\n  containers:", "two containers are called"),
+        ("apiVersion", "tags: &a {x: *a}\napiVersion", "too large or too deep"),
+        ("apiVersion", "? [a, b]\n: c\napiVersion", "no YAML"),
+        ("apiVersion", "zones: 1\napiVersion", "zones are no list"),
     ],
 )  # fmt: skip
 def test_a_wrong_file_is_refused_with_its_line_before_anything_is_done(
@@ -124,7 +144,7 @@ def test_a_wrong_file_is_refused_with_its_line_before_anything_is_done(
     assert before in text
     ended = said(text.replace(before, after, 1), "deploy", "-f", "-", "--yes", "-g", "rg-platform-prod")
     assert ended.status == 2, ended.words
-    assert "stdin:" in ended.words
+    assert "error: stdin:" in ended.words
     assert sentence in ended.words
     assert "hunter2" not in ended.words
     assert desk.effects() == []
@@ -150,6 +170,31 @@ def test_what_azure_would_only_recreate_is_said_and_never_sent(desk: Desk, said:
     assert "only by delete and create" in ended.words
     assert "az container delete" in ended.words
     assert desk.effects() == []
+
+
+def test_sixty_one_containers_are_one_too_many(desk: Desk, said: Said) -> None:
+    whole = yaml.safe_load(new_group(desk))
+    [one] = whole["properties"]["containers"]
+    whole["properties"]["containers"] = [{**one, "name": f"c{number}"} for number in range(61)]
+    ended = said(yaml.safe_dump(whole), "deploy", "-f", "-", "--yes", "-g", "rg-platform-prod")
+    assert ended.status == 2
+    assert "61 containers; Azure takes 60" in ended.words
+
+
+@pytest.mark.parametrize(
+    ("enabled", "ends", "sentence"), [(False, None, "is disabled in"), (True, "2020-01-01T00:00:00Z", "expired on 2020-01-01")]
+)
+def test_a_reference_to_a_secret_that_may_not_be_used_is_refused(
+    desk: Desk, said: Said, enabled: bool, ends: str | None, sentence: str
+) -> None:
+    text = new_group(desk)
+    name = text.partition("secureValue: ${vault:")[2].partition("}")[0]
+    with desk.world.lock:
+        expires_at = datetime.fromisoformat(ends) if ends else None
+        desk.world.vaults.set_secret(VAULT, name, "x", enabled=enabled, expires_at=expires_at)
+    ended = said(text, "deploy", "-f", "-", "--yes", "-g", "rg-platform-prod")
+    assert ended.status == 2, ended.words
+    assert sentence in ended.words
 
 
 def test_a_password_that_cannot_pull_is_found_before_the_group_is_touched(desk: Desk, said: Said) -> None:
@@ -268,3 +313,140 @@ def test_a_group_of_another_tool_is_held_for_it_where_the_configuration_says_so(
     said("", "rotate", "--only", "*/aci-ledger-pull", "--yes")
     assert desk.effects() == []
     assert desk.unharmed()
+
+
+def test_a_second_run_of_the_same_file_changes_nothing(desk: Desk, said: Said) -> None:
+    text = desk.run("export", "web-api").out
+    assert said(text, "deploy", "-f", "-", "--yes").status == 0
+    desk.begin = len(desk.world.events.since())
+    for arguments in (["--what-if"], [], ["--yes"]):
+        again = said(text, "deploy", "-f", "-", *arguments)
+        assert again.status == 0, again.words
+        assert "no change: this was put already" in again.words
+    assert desk.effects() == []
+    assert "rotator:deployed" not in desk.run("export", "web-api").out
+    assert desk.unharmed()
+    name = text.partition("secureValue: ${vault:")[2].partition("}")[0]
+    with desk.world.lock:
+        desk.world.vaults.set_secret(VAULT, name, "another-value")
+    newer = said(text, "deploy", "-f", "-", "--yes")
+    assert "its hidden values may be other ones" in newer.words
+    assert [one for one in desk.effects() if one.startswith("group.")] == ["group.put"]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"on": "aci.groups.put", "nth": 1, "drop_after": True},
+        {"on": "aci.groups.put", "nth": 1, "drop_before": True},
+        {"on": "aci.groups.put", "nth": 1, "status": 409, "code": "ContainerGroupTransitioning"},
+        {"on": "aci.groups.put", "nth": 1, "status": 429, "retry_after": 60},
+        {"on": "aci.operations.get", "nth": 1, "status": 503},
+    ],
+    ids=["a lost answer", "a lost request", "another's deployment", "a throttle", "an unwatched operation"],
+)
+def test_what_gets_in_the_way_of_a_deployment_is_settled_in_the_same_run(desk: Desk, said: Said, rule: dict) -> None:  # type: ignore[type-arg]
+    text = desk.run("export", "web-api").out
+    desk.fault(rule)
+    ended = said(text, "deploy", "-f", "-", "--yes")
+    assert ended.status == 0, ended.words
+    assert [one for one in desk.effects() if one.startswith("group.")] == ["group.put"]
+    assert "no change" in said(text, "deploy", "-f", "-", "--what-if").words
+    assert desk.unharmed()
+
+
+def test_an_operation_that_fails_is_said_and_the_next_run_puts_again(desk: Desk, said: Said) -> None:
+    text = desk.run("export", "web-api").out
+    desk.fault({"on": "aci.groups.put", "nth": 1, "outcome": "operation-failed"})
+    ended = said(text, "deploy", "-f", "-", "--yes")
+    assert ended.status == 4, ended.words
+    assert "was deployed, and failed" in ended.words
+    assert "Nothing is put back" in ended.words
+    desk.fault()
+    again = said(text, "deploy", "-f", "-", "--yes")
+    assert again.status == 0, again.words
+    assert desk.effects().count("group.put") == 2
+
+
+def test_a_group_that_somebody_changes_after_the_preview_is_not_put(desk: Desk, said: Said) -> None:
+    text = desk.run("export", "payments-ledger").out
+    group = desk.world.groups.by_id[desk.group("payments-ledger")]
+
+    def meanwhile() -> None:
+        group.document.setdefault("tags", {})["owner"] = "somebody"
+        group.shown.clear()
+
+    # The storage account's key is read after the yes, and before anything is sent.
+    desk.once("keys.listed", meanwhile)
+    ended = said(text, "deploy", "-f", "-", "--yes")
+    assert ended.status == 4, ended.words
+    assert "was changed since it was looked at; nothing was put" in ended.words
+    assert "group.put" not in desk.effects()
+
+
+@pytest.mark.parametrize(
+    ("rule", "status", "sentence"),
+    [
+        ({"status": 400, "code": "InaccessibleImage"}, 4, "changed nothing: Azure Container Instances answered 400"),
+        ({"status": 400, "code": "ContainerGroupQuotaReached"}, 4, "Ask Azure for a higher quota"),
+        ({"status": 403, "code": "AuthorizationFailed"}, 3, "Microsoft.ContainerInstance/containerGroups/write is missing"),
+    ],
+)
+def test_what_azure_refuses_is_one_sentence_and_changes_nothing(
+    desk: Desk,
+    said: Said,
+    rule: dict,
+    status: int,
+    sentence: str,  # type: ignore[type-arg]
+) -> None:
+    text = desk.run("export", "web-api").out
+    desk.fault({"on": "aci.groups.put", **rule})
+    ended = said(text, "deploy", "-f", "-", "--yes")
+    assert ended.status == status, ended.words
+    assert sentence in ended.words
+    assert "group.put" not in desk.effects()
+
+
+def test_a_group_of_which_the_job_has_ended_is_deployed_as_a_new_one(desk: Desk, said: Said) -> None:
+    text = desk.run("export", "worker-backfill").out
+    bigger = said(text.replace("cpu: 0.5", "cpu: 1.5"), "deploy", "-f", "-", "--what-if")
+    assert "cpu: 0.5 -> 1.5" in bigger.words
+    assert bigger.status == 0, bigger.words
+    assert "would be started" in bigger.words
+    assert "delete and create" not in bigger.words
+
+
+def test_a_region_that_changes_and_a_place_that_does_not_exist_are_found_before_anything_is_sent(desk: Desk, said: Said) -> None:
+    text = desk.run("export", "web-api").out
+    moved = said(text.replace("location: westeurope", "location: northeurope"), "deploy", "-f", "-", "--what-if")
+    assert moved.status == 4
+    assert "region (westeurope to northeurope)" in moved.words
+    subscription = desk.group("web-api").split("/")[2]
+    where = ("-g", "rg-nowhere", "--subscription", subscription)
+    nowhere = said(new_group(desk), "deploy", "-f", "-", "--what-if", *where)
+    assert nowhere.status == 2
+    assert "there is no resource group rg-nowhere" in nowhere.words
+    assert "az group create" in nowhere.words
+
+
+def test_every_group_is_exported_and_deployed_without_a_change_and_a_second_time_without_a_put(desk: Desk) -> None:
+    file = desk.folder / "rotator.yaml"
+    file.write_text(yaml.safe_dump(desk.settings))
+    with opened(settings_of(file), Level.WARNING) as application:
+        estate = application.estate()
+        deployments = replace(application.deployments, read=lambda: estate)
+        texts = {one.name: deployments.export(deployments.group(one.id.text, estate)) for one in estate.groups}
+        whole = {name: text for name, text in texts.items() if "${vault:?}" not in text}
+        looked = 0
+        for name, text in whole.items():
+            with contextlib.suppress(ConfigError):  # the vault's secret has ended
+                made = deployments.prepare(text, name)
+                assert (made.difference.changes, made.difference.lost, made.difference.recreate) == ((), (), ()), name
+                looked += 1
+        assert looked > 15
+        running = [name for name, text in whole.items() if desk.world.groups.by_id[desk.group(name)].stopped_at is None]
+        for name in running[:8]:
+            with contextlib.suppress(ConfigError, VerificationFailed):
+                deployments.deploy(deployments.prepare(whole[name], name))
+                assert deployments.prepare(whole[name], name).since or "-keys:" in whole[name], name
+    assert desk.sandbox.oracle.report()["lost_properties"] == []

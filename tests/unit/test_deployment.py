@@ -139,8 +139,9 @@ def test_an_adoption_reads_the_groups_own_file(body: dict[str, Any]) -> None:
     ],
 )
 def test_a_hidden_value_beside_another_way_to_say_it_is_refused(extra: dict[str, str]) -> None:
-    container = {"image": "demo.azurecr.io/app:v1", "environmentVariables": [extra]}
-    properties = {"containers": [{"name": "web", "properties": container}]}
+    resources = {"requests": {"cpu": 1, "memoryInGB": 1}}
+    container = {"image": "demo.azurecr.io/app:v1", "environmentVariables": [extra], "resources": resources}
+    properties = {"containers": [{"name": "web", "properties": container}], "secretReferences": [{"name": "r"}]}
     text = yaml.safe_dump({"name": "app", "location": "x", "properties": properties})
     with pytest.raises(ConfigError, match="another way") as refused:
         read_template(text, "f", VERSION)

@@ -171,12 +171,14 @@ def _frozen(document: Document, body: Document) -> Iterator[tuple[str, str, str]
 
 def _resources(properties: Document) -> str:
     totals: dict[str, float] = {}
+    kinds: set[str] = set()
     for container in properties.get("containers") or []:
         requests = ((container["properties"].get("resources") or {}).get("requests")) or {}
         for key in ("cpu", "memoryInGB"):
             totals[key] = totals.get(key, 0.0) + float(requests.get(key) or 0)
         totals["gpu"] = totals.get("gpu", 0.0) + float((requests.get("gpu") or {}).get("count") or 0)
-    return ", ".join(f"{key} {value:g}" for key, value in totals.items())
+        kinds |= {str((requests.get("gpu") or {}).get("sku") or "")} - {""}
+    return ", ".join([*(f"{key} {value:g}" for key, value in totals.items()), *sorted(kinds)])
 
 
 def _network(properties: Document) -> str:

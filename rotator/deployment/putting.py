@@ -1,0 +1,127 @@
+"""Putting a group from its file: everything that could be wrong is looked at before the one request that changes something."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from rotator.deployment.deployment import Deployment
+from rotator.deployment.difference import difference_of
+from rotator.deployment.origin import DEPLOYED, deployed_at, deployed_tag
+from rotator.deployment.references import Holder
+from rotator.deployment.trial import try_all
+from rotator.model.errors import CutoverFailed, Held, Indeterminate, NotFound, Rejected, Throttled, Unavailable
+from rotator.model.group import ContainerGroup, GroupState
+from rotator.model.secret import Secret
+from rotator.ports import Health
+from rotator.rotation.context import Context
+
+_HEALTH_PAUSE = timedelta(seconds=10)
+_CLOCKS_APART = timedelta(seconds=10)
+_GOING = {GroupState.RUNNING, GroupState.TRANSITIONING}
+_LOOK = "Look at the group's events; deploy a file that works. Nothing is put back: the old file is yours."
+
+
+def standing(context: Context, deployment: Deployment) -> Deployment:
+    """Return the deployment with `since`, where an earlier run put exactly this, and the group is well or on its way.
+
+    So a pipeline that runs twice restarts nothing, and a run after one that was killed carries on from what is there.
+    """
+    current, what = deployment.current, deployment.difference
+    if current is None or current.state not in _GOING or what.changes or deployment.refused:
+        return deployment
+    at = deployed_at(current.tags, deployment.sources)
+    if at is None:
+        return deployment
+    health = context.platform.health(deployment.group, at - _CLOCKS_APART)
+    return deployment if health.settled and not health.healthy else replace(deployment, since=at)
+
+
+def put(context: Context, deployment: Deployment) -> str:
+    """Put the group and wait until it is healthy; returns how it is. Where nothing is left to put, only wait.
+
+    Raises, before anything is changed, Held for what Azure changes only by delete and create, for values that would be lost,
+    and for a group that somebody changed since it was looked at; VerificationFailed for a password that cannot pull.
+    CutoverFailed when the group does not become healthy.
+    """
+    refuse(deployment)
+    if deployment.since is not None:
+        return _healthy(context, deployment, deployment.since - _CLOCKS_APART)
+    with context.claims.claim(deployment.group):
+        _check_unchanged(context, deployment)
+        values = _values(context, deployment)
+        try_all(context.drivers, deployment, values)
+        since = context.clock.now() - _CLOCKS_APART
+        _send(context, deployment, values)
+        return _healthy(context, deployment, since)
+
+
+def refuse(deployment: Deployment) -> None:
+    """Raise Held for a deployment that would take something away that nobody gives back."""
+    group, what = deployment.group, deployment.difference
+    if what.recreate:
+        raise Held(
+            f"Azure changes this of {group.name} only by delete and create: {'; '.join(what.recreate)}",
+            advice=f"az container delete --subscription {group.subscription} -g {group.resource_group} -n {group.name}, and then"
+            f" rotator deploy with -g {group.resource_group}. The group is away in between, and gets another address.",
+        )
+    if what.lost:
+        raise Held(
+            f"the file leaves out hidden values that {group.name} has, and they would be lost: {', '.join(what.lost)}",
+            missing=what.lost,
+            advice="Add them (rotator export shows them), or delete the group first if they are not needed.",
+        )
+
+
+def _send(context: Context, deployment: Deployment, values: Mapping[str, Secret]) -> None:
+    document = dict(deployment.document)
+    document["tags"] = {**document.get("tags", {}), DEPLOYED: deployed_tag(deployment.sources, context.clock.now())}
+    filled = {one.at: Secret(one.encoded(values[str(one)].reveal())) for one in deployment.template.references}
+    try:
+        context.platform.deploy(deployment.group, document, values=filled, check=lambda: _check_unchanged(context, deployment))
+    except Rejected as error:
+        raise Held(
+            f"Azure refuses to deploy {deployment.group.name}, and changed nothing: {error.message}",
+            advice=f"Correct the file; its activity log has the request {error.request_id}."
+            if error.advice == Rejected.advice
+            else error.advice,
+        ) from error
+    except Indeterminate as error:
+        if context.platform.read(deployment.group).tags.get(DEPLOYED) != document["tags"][DEPLOYED]:
+            error.advice = "Run the same command again: it looks at the group first, and does nothing twice."
+            raise
+        raise CutoverFailed(f"{deployment.group.name} was deployed, and failed: {error.message}", advice=_LOOK) from error
+
+
+def _check_unchanged(context: Context, deployment: Deployment) -> None:
+    try:
+        now: ContainerGroup | None = context.platform.read(deployment.group)
+    except NotFound:
+        now = None
+    again = difference_of(deployment.template, deployment.document, now.body if now else None)
+    if again != deployment.difference or (now is None) is not (deployment.current is None):
+        raise Held(f"group {deployment.group.name} was changed since it was looked at; nothing was put", advice="Run again.")
+
+
+def _values(context: Context, deployment: Deployment) -> dict[str, Secret]:
+    """Read what the references stand for: the very versions that the preview was made from."""
+    group = deployment.group_at(context.clock.now())
+    return {
+        str(one): context.vault.read(one.name, deployment.stored[one.name].version)
+        if one.holder is Holder.VAULT
+        else context.values.fetch(group, one.slot.field)
+        for one in deployment.template.references
+    }
+
+
+def _healthy(context: Context, deployment: Deployment, since: datetime) -> str:
+    deadline = context.clock.now() + context.rules.health_timeout
+    while True:
+        try:
+            health = context.platform.health(deployment.group, since)
+        except (Throttled, Unavailable) as error:
+            health = Health(healthy=False, settled=False, detail=error.message)
+        if health.healthy:
+            return health.detail or "healthy"
+        if health.settled or context.clock.now() >= deadline:
+            raise CutoverFailed(f"{deployment.group.name} was deployed and is not healthy: {health.detail}", advice=_LOOK)
+        context.clock.sleep(_HEALTH_PAUSE)
