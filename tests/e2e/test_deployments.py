@@ -395,9 +395,9 @@ def test_a_group_that_somebody_changes_after_the_preview_is_not_put(desk: Desk, 
 def test_what_azure_refuses_is_one_sentence_and_changes_nothing(
     desk: Desk,
     said: Said,
-    rule: dict,
+    rule: dict[str, object],
     status: int,
-    sentence: str,  # type: ignore[type-arg]
+    sentence: str,
 ) -> None:
     text = desk.run("export", "web-api").out
     desk.fault({"on": "aci.groups.put", **rule})

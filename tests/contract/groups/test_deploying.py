@@ -42,7 +42,8 @@ class Put:
         return self.cloud.requests("aci.groups.put")
 
     def arrived(self) -> bool:
-        return self.cloud.platform.read(self.id).tags.get("rotator:deployed") == self.document["tags"]["rotator:deployed"]
+        wanted: str = self.document["tags"]["rotator:deployed"]
+        return self.cloud.platform.read(self.id).tags.get("rotator:deployed") == wanted
 
 
 @pytest.fixture
