@@ -1,7 +1,7 @@
 """What must hold whatever happened: the promises, asked of the sandbox's oracle and of the estate's own tables."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from rotator.model.credential import Overlap, PrincipalKind, RetireMode
 from rotator.sandbox import Sandbox
@@ -11,10 +11,12 @@ from tests.crash.kinds import traits_of
 from tests.crash.stage import NIGHT, SOAK, Stage
 
 _EMPTY = ("outages", "vault_outages", "lost_properties", "orphans", "woken", "deleted", "leaks", "stale")
-INVARIANTS = 14
+INVARIANTS = 15
 """How many questions `violations` asks."""
 # The owner's start and the operations of a night take minutes; nobody's old secret lives on for another night.
 _LATE = timedelta(hours=1)
+# A rounded instant, and an answer that was delayed by a fault.
+_AT_ONCE = timedelta(minutes=2)
 
 
 def violations(stage: Stage, kind: PrincipalKind, *, tries: int, rests: bool = True) -> list[str]:
@@ -29,7 +31,8 @@ def violations(stage: Stage, kind: PrincipalKind, *, tries: int, rests: bool = T
     report = _announced(stage.sandbox.oracle.report(), kind)
     found = [f"{name}: {report[name]}" for name in _EMPTY if report[name]]
     found += _too_often(report, tries)
-    found += _ended_badly(report, tries)
+    single = traits_of(kind).overlap is Overlap.SINGLE
+    found += _ended_otherwise(stage.sandbox, report) if single else _ended_badly(report, tries)
     if report["write_limit_violations"]:
         found.append("more groups were put than Azure allows")
     if rests:
@@ -43,7 +46,7 @@ def _announced(report: Document, kind: PrincipalKind) -> Document:
         return report
     late = [one for one in report["announced"] if one["to"] is None or one["seconds"] > NIGHT.total_seconds()]
     vault = [one for one in report["vault_outages"] if one["to"] is None or one["seconds"] > NIGHT.total_seconds()]
-    return {**report, "outages": [*report["outages"], *late], "vault_outages": vault, "ended": []}
+    return {**report, "outages": [*report["outages"], *late], "vault_outages": vault}
 
 
 def _too_often(report: Document, tries: int) -> Iterator[str]:
@@ -71,6 +74,20 @@ def _ended_badly(report: Document, tries: int) -> Iterator[str]:
             yield f"{ended['handle']} was ended {idle:.0f} s after its last use; the soak is {SOAK}"
         elif idle is not None and idle > latest.total_seconds():
             yield f"{ended['handle']} was ended {idle:.0f} s after its last use, which is late"
+
+
+def _ended_otherwise(sandbox: Sandbox, report: Document) -> Iterator[str]:
+    """Of a kind with one secret at a time nothing ends one but the making of the next, and nothing is announced but that."""
+    with sandbox.world.lock:
+        made = [entry.issued_at for entry in sandbox.world.ledger.issued()]
+    for ended in report["ended"]:
+        at = datetime.fromisoformat(ended["ended_at"])
+        if not any(abs(at - one) < _AT_ONCE for one in made):
+            yield f"{ended['handle']} was ended at {at}, when no successor was made"
+    begun = [(one["group"], datetime.fromisoformat(one["from"])) for one in report["announced"]]
+    for group, at in begun:
+        if not any(timedelta(0) <= at - one + _AT_ONCE < _AT_ONCE * 2 for one in made):
+            yield f"{group} could not pull from {at} on, when no secret was made"
 
 
 def _unrest(sandbox: Sandbox, report: Document, kind: PrincipalKind) -> Iterator[str]:

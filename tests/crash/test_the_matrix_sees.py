@@ -229,3 +229,14 @@ def test_the_oracle_sees_what_a_program_could_do_wrong_after_a_rotation(stage: S
     assert "outages" in found()
     assert "vault_outages" in found()
     assert "2 secrets were made" in found()
+
+
+def test_the_oracle_sees_a_lone_secret_that_was_ended_without_a_successor(tmp_path: Path) -> None:
+    with Stage.opened(tmp_path / "stage", PrincipalKind.GITLAB) as stage:
+        world = stage.sandbox.world
+        assert violations_in(stage, PrincipalKind.GITLAB, tries=1, rests=False) == []
+        with world.lock:
+            world.gitlab.end(next(one for one in world.gitlab.tokens.values() if one.username == "aci-puller"))
+        found = "\n".join(violations_in(stage, PrincipalKind.GITLAB, tries=1, rests=False))
+        assert "when no successor was made" in found
+        assert "could not pull from" in found
