@@ -123,7 +123,7 @@ def _refuse(estate: Estate, principal: Principal, traits: Traits, rules: Rules) 
     if principal.kind is PrincipalKind.ACR_ADMIN and principal.registry not in rules.admin_users:
         registry = principal.name
         raise Held(
-            f"{principal.id}: nobody may read an admin user's passwords, or make them anew, unless rotation.admin_users names it",
+            f"{principal.id}: an admin user's passwords are read and made anew only where rotation.admin_users names it",
             advice=(
                 f"Name {principal.registry} there and revoke again. Or end both by hand (az acr credential renew -n {registry} "
                 "--password-name password, then password2), which leaves its groups without until they are given another; "

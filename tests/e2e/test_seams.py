@@ -188,7 +188,7 @@ def test_a_robot_of_a_pair_is_written_for_the_other_tool_by_its_own_name(desk_of
 def test_a_leaked_admin_password_is_not_ended_where_rotator_may_not_make_another(desk_of: Open) -> None:
     desk = desk_of("acr-admin")
     desk.settings["rotation"]["admin_users"] = []
-    expect(desk.run("revoke", "*", "--yes"), 4, "unless rotation.admin_users names it", "az acr credential renew")
+    expect(desk.run("revoke", "*", "--yes"), 4, "only where rotation.admin_users names it", "az acr credential renew")
     assert desk.effects() == []
 
 
