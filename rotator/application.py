@@ -12,6 +12,7 @@ from glob import escape
 from rotator.audit.evaluate import evaluate
 from rotator.audit.limits import Limits
 from rotator.audit.waivers import Waivers
+from rotator.decisions import Decisions
 from rotator.deployment.owners import OwnerRules, emitted
 from rotator.deployment.ownership import Owners
 from rotator.deployments import Deployments
@@ -22,25 +23,21 @@ from rotator.inventory.classify import KnownHosts
 from rotator.inventory.gather import Readers, gather
 from rotator.inventory.scope import Scope
 from rotator.migrations import AtWork, Migrations
-from rotator.model.credential import Credential, Handle, Principal, Traits
-from rotator.model.errors import Held, RemoteError, RotatorError
+from rotator.model.credential import Handle
+from rotator.model.errors import Held, RotatorError
 from rotator.model.estate import Estate
 from rotator.model.policy import Audit, Policy
-from rotator.model.rotation import Plan, PlanItem, Result, Retirement, RotationEvent, RotationOutcome, Situation, Verb
-from rotator.model.secret import Secret
+from rotator.model.rotation import Plan, PlanItem, Result, Retirement, RotationEvent, RotationOutcome
 from rotator.model.tool import Tool
 from rotator.model.usage import Usage
 from rotator.ports import Clock, DeploymentHistory, Observer
 from rotator.replicas.membership import Membership
 from rotator.replicas.turns import Alone, Turns
-from rotator.rotation import imports, planfile
+from rotator.rotation import planfile
 from rotator.rotation.context import Context
-from rotator.rotation.decided import Work, brought, decide, revoked
-from rotator.rotation.decisions import images_of
 from rotator.rotation.durable import Journal
 from rotator.rotation.finish import end_orphan, look_at_use
-from rotator.rotation.plan import make_plan, records_of
-from rotator.rotation.revocation import Revocation, revocation_of
+from rotator.rotation.plan import make_plan
 from rotator.rotation.workflow import finish_off
 from rotator.telemetry.metrics import Metrics
 
@@ -99,6 +96,13 @@ class Application:
         self._context = replace(context, observer=self._everyone)
         self._uses: dict[tuple[str, datetime | None], Usage] = {}
         self.migrations = migrations(self._context, self.at_work)
+        self.decisions = Decisions(
+            context=self._context,
+            read=self.estate,
+            planned=lambda estate, principal: self.plan(estate, [escape(principal.id)], force=True),
+            at_work=self._owned,
+            remember=self._remember_all,
+        )
 
     def audit(self) -> tuple[Estate, Audit]:
         """Read the clouds and hold them against the policies; what was found is remembered and measured.
@@ -200,8 +204,7 @@ class Application:
         # This run's own instant, not the plan's: a saved plan may be carried out a second time.
         run = run or f"{self.clock.now():%Y%m%dT%H%M%S%fZ}"
         context = self._context
-        evidence = self.evidence.kept(_work_of(plan, self.clock))
-        with self._everyone.and_also(progress), self._journal.opened(context, self._remember) as journal, evidence:
+        with self._owned(_work_of(plan, self.clock), progress) as journal:
             resumed = journal.carried_on()
             # The plan knows nothing of what has just been carried on, so it is out of date for these; the next run has a new one.
             stale = {outcome.principal for outcome in resumed}
@@ -212,109 +215,18 @@ class Application:
             rotated = journal.rotate([one for one in plan.due if one.principal not in stale], run)
         held = tuple(_held(item, self.clock) for item in plan.items if item.held and item.principal not in stale)
         here = (*(one for one in orphans if one is not None), *ended, *held)
+        outcomes = (*resumed, *rotated, *here)
+        self._remember_all(here, outcomes, plan)
+        return outcomes
+
+    def _remember_all(self, here: Sequence[RotationOutcome], outcomes: Sequence[RotationOutcome], plan: Plan) -> None:
         # The others are remembered where they were carried out, which may be another process.
         self.history.record_outcomes(here)
-        outcomes = (*resumed, *rotated, *here)
         self.metrics.record_outcomes(outcomes, plan)
-        return outcomes
 
     def _remember(self, outcome: RotationOutcome) -> None:
         self.history.record_outcomes([outcome])
         self.metrics.ended(outcome.rotation)
-
-    def decide(
-        self, verb: Verb, situation: Situation, estate: Estate, progress: Observer | None = None
-    ) -> tuple[RotationOutcome, ...]:
-        """Carry out what a person decided about one rotation. Raises Held, and changes nothing, when it is impossible."""
-        images = images_of(estate, situation.principal)
-        return self._worked(situation.principal, lambda work: decide(work, verb, situation, images), progress)
-
-    def revocation(
-        self, estate: Estate, principal: Principal, handles: Sequence[str] = (), *, everything: bool = False
-    ) -> Revocation | None:
-        """Say what a revocation would do; None when there is nothing to end. Raises Held when it is impossible."""
-        driver = self._context.driver(principal)
-        return revocation_of(
-            estate,
-            principal,
-            records_of(estate).get(principal),
-            driver.traits,
-            self._context.rules,
-            self.clock.now(),
-            handles=handles,
-            everything=everything,
-            vault=self._context.vault.address,
-        )
-
-    def revoke(self, revocation: Revocation, progress: Observer | None = None) -> tuple[RotationOutcome, ...]:
-        """End secrets now, then put their successor into every group. Raises what kept the secrets from being ended."""
-
-        def again() -> Revocation | None:
-            estate = self.estate()
-            known = estate.records.get(revocation.principal)
-            live = {one.handle.id for one in known.credentials or ()} if known else set()
-            left = [one for one in revocation.handles if one in live]
-            return self.revocation(estate, revocation.principal, left) if left else None
-
-        return self._worked(revocation.principal, lambda work: revoked(work, revocation, again), progress)
-
-    def importing(self, estate: Estate, principal: Principal) -> Plan:
-        """Return a plan of one item: what a secret that a person brings would be used for. Raises Held when it could not be."""
-        imports.refuse_own(principal, self.traits_of(principal))
-        plan = self.plan(estate, [escape(principal.id)], force=True)
-        return replace(plan, items=(imports.item_for(plan, principal),), retirements=(), orphans=(), situations=())
-
-    def tried(self, item: PlanItem, secret: Secret, expires_at: datetime | None) -> Credential:
-        """Try a secret that a person brings, and keep nothing. Raises VerificationFailed with the reason."""
-        return imports.tried(self._context, item, secret, expires_at)
-
-    def traits_of(self, principal: Principal) -> Traits:
-        """Return the fact sheet of a principal's kind; Held when this version has none."""
-        return self._context.driver(principal).traits
-
-    def bring(
-        self,
-        item: PlanItem,
-        credential: Credential,
-        secret: Secret,
-        progress: Observer | None = None,
-        *,
-        stage_only: bool = False,
-    ) -> tuple[RotationOutcome, ...]:
-        """Keep a secret that was tried, and move the groups to it, now or (`stage_only`) at the next run."""
-        who = item.principal
-        return self._worked(who, lambda work: brought(work, who, credential, secret, stage_only=stage_only), progress)
-
-    def situations(self, plan: Plan) -> tuple[Situation, ...]:
-        """Return where every rotation that is not over stands, and what is possible as far as the vault's versions tell."""
-        return tuple(self._looked_up(one) for one in plan.situations)
-
-    def _looked_up(self, situation: Situation) -> Situation:
-        choice = situation.choice(Verb.ROLL_BACK)
-        with suppress(RemoteError):
-            if not choice.refused and not self._context.version_of(situation.secret_name, situation.old):
-                why = f"the vault never held the old secret, {' '.join(situation.old)}"
-                choices = tuple(replace(one, refused=why) if one == choice else one for one in situation.choices)
-                return replace(situation, choices=choices)
-        return situation
-
-    def _worked(
-        self,
-        principal: Principal,
-        act: Callable[[Work], tuple[tuple[RotationOutcome, ...], Plan]],
-        progress: Observer | None,
-    ) -> tuple[RotationOutcome, ...]:
-        def replan() -> Plan:
-            return self.plan(self.estate(), [escape(principal.id)], force=True)
-
-        evidence = self.evidence.kept(f"a person decides about {principal.id}")
-        with self._everyone.and_also(progress), self._journal.opened(self._context, self._remember) as journal, evidence:
-            work = Work(journal=journal, context=self._context, replan=replan)
-            outcomes, plan = act(work)
-        # The others are remembered where they were carried out, which may be another process.
-        self.history.record_outcomes(work.here)
-        self.metrics.record_outcomes(outcomes, plan)
-        return outcomes
 
     @contextmanager
     def at_work(self, work: str, progress: Observer | None) -> Iterator[Context]:
@@ -322,8 +234,14 @@ class Application:
 
         Raises AlreadyRunning when another process is at work, Held when evidence is required and cannot be kept.
         """
-        with self._everyone.and_also(progress), self._journal.opened(self._context, self._remember), self.evidence.kept(work):
+        with self._owned(work, progress):
             yield self._context
+
+    @contextmanager
+    def _owned(self, work: str, progress: Observer | None) -> Iterator[Journal]:
+        evidence = self.evidence.kept(work)
+        with self._everyone.and_also(progress), self._journal.opened(self._context, self._remember) as journal, evidence:
+            yield journal
 
     def unfinished(self) -> tuple[Retirement, ...]:
         """Return the rotations that soak, from the vault's tags and the groups'."""

@@ -62,7 +62,10 @@ from rotator.replicas.turns import SharedTurns
 from rotator.rotation.context import Context
 from rotator.rotation.durable import Journal
 from rotator.rotation.rules import Rules
-from rotator.settings import MigrationSettings, Registries, RotationSettings, Settings, UsageLogSettings
+from rotator.settings import Settings
+from rotator.settings.azure import UsageLogSettings
+from rotator.settings.registries import Registries
+from rotator.settings.rotation import MigrationSettings, RotationSettings
 from rotator.telemetry.metrics import Metrics
 
 

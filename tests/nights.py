@@ -1,8 +1,11 @@
 """Runs of the rotation against a cloud in memory, night after night, as the application does them."""
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+
+import pytest
 
 from rotator.model.credential import Overlap, PrincipalKind
 from rotator.model.errors import RotatorError
@@ -16,7 +19,7 @@ from rotator.rotation.record import read_record
 from rotator.rotation.rules import Rules
 from rotator.rotation.steps import MemorySteps
 from rotator.rotation.workflow import carry_out, finish_off
-from tests.memorycloud import AWS, PRINCIPALS, SECRETS, TRAITS, VAULT, Crash, Issued, MemoryCloud
+from tests.memorycloud import AWS, PRINCIPALS, SECRETS, TRAITS, VAULT, Crash, Fault, Issued, MemoryCloud
 from tests.memoryports import context_of, estate_of, hold_in_vault
 
 RULES = Rules(
@@ -28,6 +31,7 @@ RULES = Rules(
     secret_names={principal.id: name for principal, name in SECRETS.items()},
 )
 NIGHT = timedelta(hours=24, minutes=1)
+NEW = timedelta(days=60)  # after so long the credential that a rotation made is due itself
 
 
 @dataclass
@@ -188,3 +192,28 @@ def edit_tags(cloud: MemoryCloud, name: str, change: Callable[[dict[str, str]], 
     newest = cloud.vault[name][-1]
     newest.secret = replace(newest.secret, tags=change(dict(newest.secret.tags)))
     return newest.secret
+
+
+def die_after(cloud: MemoryCloud, effect: str) -> Journal:
+    """Run until the effect of that name, or the first whose name begins so, and die; returns the journal of the dead process."""
+    trial = rehearsed(cloud)
+    number = trial.index(effect) if effect in trial else [name.startswith(effect) for name in trial].index(True)
+    cloud.faults = {cloud.effects + number + 1: Fault.CRASH_AFTER}
+    journal = Journal()
+    with pytest.raises(Crash):
+        run(cloud, journal)
+    return journal
+
+
+def rehearsed(cloud: MemoryCloud) -> list[str]:
+    """Name the effects of a run, in order, without doing it."""
+    copy, names = deepcopy(cloud), list[str]()
+    effect = copy.effect
+
+    def named(what: str) -> object:
+        names.append(what)
+        return effect(what)
+
+    copy.effect = named  # type: ignore[method-assign,assignment]
+    run(copy)
+    return names

@@ -47,7 +47,7 @@ def decided(verb: Verb, which: str, config: Path | None, level: Level, *, yes: b
         estate = application.estate()
         plan = application.plan(estate)
         principal = one_principal(which, estate, plan.situations)
-        situation = next((one for one in application.situations(plan) if one.principal == principal), None)
+        situation = next((one for one in application.decisions.situations(plan) if one.principal == principal), None)
         console, names = output.console(), tables.names(estate)
         if situation is None:
             _nothing(verb, principal.id, as_json=as_json)
@@ -98,7 +98,7 @@ def _carried_out(
     application: "Application", verb: Verb, situation: "Situation", estate: "Estate", *, quiet: bool
 ) -> tuple[RotationOutcome, ...]:
     def act(progress: "Observer | None") -> Sequence[RotationOutcome]:
-        return application.decide(verb, situation, estate, progress)
+        return application.decisions.decide(verb, situation, estate, progress)
 
     return shown_while(act, estate, quiet=quiet)
 

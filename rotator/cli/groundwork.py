@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from rotator.model.errors import ConfigError
 
 if TYPE_CHECKING:
-    from rotator.settings import Settings, State
+    from rotator.settings import Settings
+    from rotator.settings.running import State
 
 _SQLITE = b"SQLite format 3\x00"
 

@@ -59,10 +59,10 @@ def import_(
         if estate.unread and not as_json:
             console.print(tables.unread(estate.unread))
         who = one_principal(principal, estate, application.plan(estate).situations)
-        plan = application.importing(estate, who)
+        plan = application.decisions.importing(estate, who)
         (item,) = plan.items
         secret = _read(source, who.id)
-        credential = application.tried(item, secret, ends)
+        credential = application.decisions.tried(item, secret, ends)
         if not as_json:
             until = f"ends {instant(credential.expires_at)}" if credential.expires_at else "its end is not known (--expires)"
             console.print(f"{credential.handle.id} pulls every image of {who.id}; {until}.", markup=False, soft_wrap=True)
@@ -72,10 +72,10 @@ def import_(
             confirm(f"Keep it? {0 if stage_only else plan.restarts} group restarts", yes=yes)
 
             def act(progress: "Observer | None") -> "Sequence[RotationOutcome]":
-                return application.bring(item, credential, secret, progress, stage_only=stage_only)
+                return application.decisions.bring(item, credential, secret, progress, stage_only=stage_only)
 
             outcomes = shown_while(act, estate, quiet=as_json)
-        by_hand = application.traits_of(who).ended_by_hand
+        by_hand = application.decisions.traits_of(who).ended_by_hand
     if as_json:
         output.write_json({"credential": credential, "plan": plan, "outcomes": outcomes, "unread": estate.unread})
     elif outcomes:

@@ -129,8 +129,8 @@ def _staying(moves: Sequence[Move], known: Mapping[str, str]) -> list[Renderable
 
 
 def _spoken(sentence: str, known: Mapping[str, str]) -> str:
-    """Put what people call a principal in the place of each id in a sentence."""
-    return re.sub(r"[a-z-]+:[^\s,;]+/[^\s,;]+", lambda found: _name(found[0], known), sentence)
+    """Put what people call a principal in the place of each id in a sentence, but not in the commands, which quote it."""
+    return re.sub(r"(?<![\w'-])[a-z-]+:[^\s,;]+/[^\s,;]+", lambda found: _name(found[0], known), sentence)
 
 
 def _name(text: str, known: Mapping[str, str]) -> str:

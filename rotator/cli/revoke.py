@@ -49,7 +49,7 @@ def revoke(
         if estate.unread and not as_json:
             console.print(tables.unread(estate.unread))
         who = one_principal(principal, estate, plan.situations)
-        found = application.revocation(estate, who, handle or (), everything=everything)
+        found = application.decisions.revocation(estate, who, handle or (), everything=everything)
         outcomes: tuple[RotationOutcome, ...] = ()
         if found is not None:
             if not as_json:
@@ -60,7 +60,7 @@ def revoke(
                 wanted = found
 
                 def act(progress: "Observer | None") -> "Sequence[RotationOutcome]":
-                    return application.revoke(wanted, progress)
+                    return application.decisions.revoke(wanted, progress)
 
                 outcomes = shown_while(act, estate, quiet=as_json)
     if as_json:

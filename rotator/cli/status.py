@@ -15,7 +15,7 @@ def status(*, config: Config = None, as_json: Json = False, log_level: LogLevel 
         estate = application.estate()
         plan = application.with_use(application.plan(estate))
         now = application.clock.now()
-        standing = application.situations(plan)
+        standing = application.decisions.situations(plan)
     held = [item for item in plan.items if item.held]
     if as_json:
         output.write_json({"soaking": plan.retirements, "held": held, "situations": standing, "unread": estate.unread})

@@ -1,4 +1,4 @@
-"""What the operator chose for migrations: `rotator.settings.MigrationSettings` says what each means."""
+"""What the operator chose for migrations: `rotator.settings.rotation` says what each means."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -11,7 +11,7 @@ from rotator.model.usage import DrainRule
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """When credentials are due and how carefully they are replaced; `rotator.settings.RotationSettings` says what each means."""
+    """When credentials are due and how carefully they are replaced; `rotator.settings.rotation` says what each means."""
 
     default_ttl: timedelta = timedelta(days=90)
     ttl: Mapping[PrincipalKind, timedelta] = field(default_factory=dict)

@@ -15,7 +15,7 @@ from rotator.cron import cron_trigger
 from rotator.model.errors import ConfigError, Fenced, Leaving, ReplicaLost, RotatorError
 from rotator.replicas.turns import Alone, Firing, Turns
 from rotator.service.run import Run, look, renew_leases, run_once
-from rotator.settings import Schedule
+from rotator.settings.running import Schedule
 
 log = structlog.get_logger(__name__)
 

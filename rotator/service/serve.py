@@ -13,7 +13,8 @@ from rotator.model.errors import ConfigError, ReplicaLost
 from rotator.replicas.membership import Membership
 from rotator.service.scheduler import Scheduler
 from rotator.service.web import LastRun, build
-from rotator.settings import Service, Settings
+from rotator.settings import Settings
+from rotator.settings.running import Service
 
 log = structlog.get_logger(__name__)
 

@@ -12,12 +12,16 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rotator import config, settings
+from rotator import config
 from rotator.audit.limits import Limits
 from rotator.configtext import parse_duration, write_duration
 from rotator.model.credential import PrincipalKind
 from rotator.model.errors import ConfigError
 from rotator.rotation.rules import Rules
+from rotator.settings import Settings
+from rotator.settings.azure import CLOUDS
+from rotator.settings.rotation import RotationSettings
+from rotator.settings.section import Section
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
 GUID = "11111111-1111-1111-1111-111111111111"
@@ -49,10 +53,10 @@ def test_the_documented_examples_load_and_keep_the_published_schema(tmp_path: Pa
 
 def test_the_documentation_names_every_setting_with_its_default() -> None:
     documented = yaml.safe_load(blocks()[1])
-    for name, field in settings.Settings.model_fields.items():
+    for name, field in Settings.model_fields.items():
         assert name in documented
         inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, settings.Section) and name != "endpoints_override":
+        if isinstance(inner, type) and issubclass(inner, Section) and name != "endpoints_override":
             assert set(documented[name]) >= set(inner.model_fields) - {"endpoint_url"}, name
 
 
@@ -123,11 +127,11 @@ def test_a_slot_that_exists_is_accepted(tmp_path: Path, name: str, slot: str) ->
 
 
 def test_the_defaults_are_those_of_the_rotation_and_of_the_audit() -> None:
-    chosen, rules, limits = settings.RotationSettings(), Rules(), Limits()
-    assert {name: getattr(chosen, name) for name in settings.RotationSettings.model_fields} == asdict(rules)
+    chosen, rules, limits = RotationSettings(), Rules(), Limits()
+    assert {name: getattr(chosen, name) for name in RotationSettings.model_fields} == asdict(rules)
     assert (limits.expiring_within, limits.default_max_age) == (rules.default_renew_before, rules.default_max_age)
     assert (limits.max_age, limits.slots) == (rules.max_age, rules.slots)
-    assert set(limits.registry_suffixes) == {suffix for cloud in settings.CLOUDS.values() for suffix in cloud.registry_suffixes}
+    assert set(limits.registry_suffixes) == {suffix for cloud in CLOUDS.values() for suffix in cloud.registry_suffixes}
 
 
 @pytest.mark.parametrize("expression", ["0 3 * * 7", "0 3 * * 0", "0 3 * * 5-7", "0 3 * * sun"])

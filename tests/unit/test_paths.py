@@ -1,13 +1,20 @@
 """Each group's cheapest way to zero secrets, from an estate alone."""
 
-import pytest
+from dataclasses import replace
 
+import pytest
+from rich.console import Console
+
+from rotator.cli.migrating import plan
+from rotator.migration.choices import Choices
+from rotator.migration.entries import Rules
 from rotator.migration.paths import paths_of
+from rotator.migration.plan import make_migration
 from rotator.model.credential import Principal, PrincipalKind
 from rotator.model.estate import TAG_PRINCIPAL, StoredSecret
 from rotator.model.group import GroupState, Inline, ManagedIdentity
-from rotator.model.migration import Way
-from tests.builders import binding, bound, estate, group, registry
+from rotator.model.migration import Goal, Way
+from tests.builders import NOW, binding, bound, estate, group, registry
 
 PULL = Principal(kind=PrincipalKind.ACR_TOKEN, registry="demo.azurecr.io", name="pull")
 LEASE = Principal(kind=PrincipalKind.ECR, registry="123456789012.dkr.ecr.eu-west-1.amazonaws.com", name="AWS")
@@ -40,6 +47,18 @@ def test_what_the_vault_does_not_hold_is_to_be_brought_or_rotated_first() -> Non
     assert path.why == f"the password of {GHCR.id} is not in the vault; first: rotator import '{GHCR.id}'"
     [path] = paths_of(estate(group("web", bound(LEASE))))
     assert path.why.endswith(f"first: rotator rotate --force --only '{LEASE.id}'")
+
+
+def test_a_command_keeps_the_id_that_it_takes_when_the_sentence_is_shown_to_people() -> None:
+    sentence = f"the password of {PULL.id} is not in the vault; first: rotator import '{PULL.id}'"
+    spoken = f"the password of pull (repository token, demo.azurecr.io) is not in the vault; first: rotator import '{PULL.id}'"
+    rules = Rules(goal=Goal.VAULT_REFERENCE, choices=Choices(), vault="https://v", any_identity=True)
+    made = make_migration(estate(group("web", bound(PULL)), registries=(registry(),)), rules, NOW)
+    held = replace(made, moves=tuple(replace(one, why=sentence) for one in made.moves))
+    console = Console(width=300)
+    with console.capture() as shown:
+        console.print(plan(held, {}))
+    assert spoken in shown.get()
 
 
 def test_a_registry_that_nobody_sees_cannot_give_a_role_but_the_vault_may_be_referred_to() -> None:

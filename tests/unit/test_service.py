@@ -19,7 +19,7 @@ from rotator.replicas.turns import Firing
 from rotator.service import web
 from rotator.service.run import Run, look, run_once
 from rotator.service.scheduler import Scheduler, _instant, _trigger
-from rotator.settings import Schedule
+from rotator.settings.running import Schedule
 from rotator.telemetry.metrics import Metrics
 from tests import reportsample as sample
 from tests.fakes import FakeClock

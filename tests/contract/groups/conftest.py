@@ -26,7 +26,7 @@ from rotator.model.group import ContainerGroup, WriteOnlyField
 from rotator.model.secret import Secret
 from rotator.ports import DriverTable
 from rotator.sandbox import FaultPlan, Sandbox, SandboxOptions
-from rotator.settings import GitLabSettings, Registries
+from rotator.settings.registries import GitLabSettings, Registries
 from rotator.wiring import hub_accounts, quays
 
 ARM = "https://management.azure.com"
