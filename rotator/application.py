@@ -24,10 +24,10 @@ from rotator.inventory.gather import Readers, gather
 from rotator.inventory.scope import Scope
 from rotator.migrations import AtWork, Migrations
 from rotator.model.credential import Handle
-from rotator.model.errors import Held, RotatorError
+from rotator.model.errors import RotatorError
 from rotator.model.estate import Estate
 from rotator.model.policy import Audit, Policy
-from rotator.model.rotation import Plan, PlanItem, Result, Retirement, RotationEvent, RotationOutcome
+from rotator.model.rotation import Plan, Result, Retirement, RotationEvent, RotationOutcome
 from rotator.model.tool import Tool
 from rotator.model.usage import Usage
 from rotator.ports import Clock, DeploymentHistory, Observer
@@ -213,7 +213,8 @@ class Application:
             with ThreadPoolExecutor(max_workers=context.rules.max_parallel, thread_name_prefix="retirement") as pool:
                 ended = tuple(pool.map(lambda one: finish_off(context, one), due))
             rotated = journal.rotate([one for one in plan.due if one.principal not in stale], run)
-        held = tuple(_held(item, self.clock) for item in plan.items if item.held and item.principal not in stale)
+        waiting = [item for item in plan.items if item.held and item.principal not in stale]
+        held = tuple(RotationOutcome.held(self.clock.now(), item) for item in waiting)
         here = (*(one for one in orphans if one is not None), *ended, *held)
         outcomes = (*resumed, *rotated, *here)
         self._remember_all(here, outcomes, plan)
@@ -304,7 +305,3 @@ def _work_of(plan: Plan, clock: Clock) -> str:
     if not (plan.due or ending or plan.orphans):
         return ""
     return f"a run begins: {len(plan.due)} rotations, {ending} retirements, {len(plan.orphans)} orphans to end"
-
-
-def _held(item: PlanItem, clock: Clock) -> RotationOutcome:
-    return RotationOutcome.at(clock.now(), item.rotation, item.principal, Result.HELD, item.held, Held.code)

@@ -29,5 +29,5 @@ def status(*, config: Config = None, as_json: Json = False, log_level: LogLevel 
             console.print(situations.shown(told, tables.names(estate), now), crop=False)
         if plan.retirements or not told:
             console.print(tables.under_way(plan.retirements, tables.names(estate), now))
-    waits = held or any(one.held for one in plan.retirements)
+    waits = not all(item.awaits_window for item in held) or any(one.held for one in plan.retirements)
     raise typer.Exit(Exit.UNDONE if waits else Exit.INCOMPLETE if estate.unread else Exit.CLEAN)

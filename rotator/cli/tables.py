@@ -155,15 +155,19 @@ def audit_line(estate: Estate, audit: Audit) -> Text:
 
 def plan(plan: Plan, known: Mapping[str, str], now: datetime, most: int | None = None) -> RenderableType:
     """Show what would be done, why and when; then what is held, and which old credentials wait for their end."""
-    held = [item for item in plan.items if item.held]
+    held = [item for item in plan.items if item.held and not item.awaits_window]
+    later = [item for item in plan.items if item.awaits_window]
     heading = f"{count(len(plan.due), 'rotation')}, {count(plan.restarts, 'group restart')}"
     heading += f", {len(held)} held" if held else ""
+    heading += f", {len(later)} waiting for a window" if later else ""
     heading += f", {count(len(plan.retirements), 'old credential')} soaking" if plan.retirements else ""
     parts: list[RenderableType] = [Text(f"Plan: {heading}; {plan.healthy} in order", style="bold")]
     if plan.due:
         parts += ["", _due(plan.due, known, now, most)]
     if held:
-        parts += ["", _held(held, known)]
+        parts += ["", _held(held, known, "held until somebody decides")]
+    if later:
+        parts += ["", _held(later, known, "waits for its announced window")]
     if plan.retirements:
         parts += ["", retirements(plan.retirements, known, now)]
     return Group(*parts)
@@ -193,7 +197,7 @@ def _outage(item: PlanItem) -> tuple[Text, ...]:
     return (Text(item.outage, style="yellow"),) if item.outage else ()
 
 
-def _held(items: Iterable[PlanItem], known: Mapping[str, str]) -> Listing:
+def _held(items: Iterable[PlanItem], known: Mapping[str, str], title: str) -> Listing:
     rows = [
         Row(
             cells=(name_of(item.principal, known), Text(described(item.principal), style="dim")),
@@ -201,7 +205,7 @@ def _held(items: Iterable[PlanItem], known: Mapping[str, str]) -> Listing:
         )
         for item in items
     ]
-    return Listing(rows, ("held until somebody decides", ""))
+    return Listing(rows, (title, ""))
 
 
 def retirements(things: Iterable[Retirement], known: Mapping[str, str], now: datetime) -> Listing:

@@ -7,6 +7,7 @@ from typing import Self
 
 from rotator.model.arm import ArmId
 from rotator.model.credential import Handle, Principal
+from rotator.model.errors import Held
 from rotator.model.image import ImageReference
 from rotator.model.usage import Pull, Usage
 
@@ -34,7 +35,7 @@ class HeldCause(StrEnum):
     """Why something waits for a person: a closed set, for metrics. The sentence stands beside it.
 
     CHANGED: the vault, the registry or a rotation is not as it was left; LIMIT: nothing to decide, its turn comes later;
-    OUTAGE_WINDOW: its groups would be out for a while, and nobody has announced that;
+    OUTAGE_WINDOW: its groups would be out for a while, and nobody has announced that; WINDOW: somebody has, for later;
     PERSON: nobody but a person can make the new secret.
     """
 
@@ -48,6 +49,7 @@ class HeldCause(StrEnum):
     CHANGED = "changed"
     LIMIT = "limit"
     OUTAGE_WINDOW = "outage-window"
+    WINDOW = "window"
     PERSON = "person"
 
 
@@ -108,6 +110,11 @@ class PlanItem:
     revoke: tuple[str, ...] = ()
     outage: str = ""
     in_window: bool = False
+
+    @property
+    def awaits_window(self) -> bool:
+        """Whether it is held for nothing but its announced hour: nobody has to decide anything."""
+        return bool(self.held) and self.cause is HeldCause.WINDOW
 
     @property
     def marked(self) -> tuple[ArmId, ...]:
@@ -313,3 +320,9 @@ class RotationOutcome:
     ) -> Self:
         """Return an outcome that began and ended at one instant."""
         return cls(rotation=rotation, principal=principal, result=result, started_at=now, ended_at=now, detail=detail, code=code)
+
+    @classmethod
+    def held(cls, now: datetime, item: PlanItem) -> Self:
+        """Return the outcome of an item that the plan holds: skipped, which is in order, when it waits for its announced hour."""
+        result = Result.SKIPPED if item.awaits_window else Result.HELD
+        return cls.at(now, item.rotation, item.principal, result, item.held, Held.code)

@@ -191,7 +191,7 @@ def _summary(estate: Estate, audit: Audit, plan: Plan) -> Summary:
         unknown=len(audit.unknown()),
         unread=len(estate.unread),
         due=len(plan.due),
-        held=len(plan.items) - len(plan.due),
+        held=sum(1 for item in plan.items if item.held and not item.awaits_window),
         restarts=plan.restarts,
         soaking=len(plan.retirements),
     )

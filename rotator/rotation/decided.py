@@ -10,7 +10,7 @@ from typing import Protocol
 
 from rotator.model.credential import Credential, Principal
 from rotator.model.errors import Held
-from rotator.model.rotation import Plan, PlanItem, Result, RotationOutcome, Situation, Verb
+from rotator.model.rotation import Plan, PlanItem, RotationOutcome, Situation, Verb
 from rotator.model.secret import Secret
 from rotator.rotation import abandon, imports, revoke, rollback
 from rotator.rotation.context import Context
@@ -54,11 +54,7 @@ class Work:
         items = [item for item in plan.items if item.rotation == rotation]
         run = f"{context.clock.now():%Y%m%dT%H%M%S%fZ}"
         done = self.journal.rotate([item for item in items if not item.held], run)
-        held = tuple(
-            RotationOutcome.at(context.clock.now(), item.rotation, item.principal, Result.HELD, item.held, Held.code)
-            for item in items
-            if item.held
-        )
+        held = tuple(RotationOutcome.held(context.clock.now(), item) for item in items if item.held)
         return (*done, *self.noted(*held))
 
 

@@ -110,13 +110,16 @@ class Outages:
             return "", "", None
         begins = next_window(windows, item.principal, self.now)
         if begins is not None:
-            short = announced(windows, item.principal, self.now)
-            why = f"what is left of its window is shorter than its outage of about {_minutes(takes)} min" if short else ""
-            return (
-                why or "its new secret ends the old one at once, and its window has not begun",
-                f"The next window begins {begins:%a %Y-%m-%d %H:%M} UTC (rotation.outage_windows). Sooner: {command}",
-                HeldCause.OUTAGE_WINDOW,
-            )
+            advice = f"The next window begins {begins:%a %Y-%m-%d %H:%M} UTC (rotation.outage_windows). Sooner: {command}"
+            if announced(windows, item.principal, self.now):
+                why = f"what is left of its window is shorter than its outage of about {_minutes(takes)} min"
+                return why, advice, HeldCause.OUTAGE_WINDOW
+            missed = next_window(windows, item.principal, item.due_at) if item.due_at else None
+            if missed is not None and missed <= self.now:
+                # Runs at other hours would let it wait in good order until it has expired.
+                why = f"it has been due since a window passed, at {missed:%Y-%m-%d %H:%M} UTC, in which no run began it"
+                return why, advice, HeldCause.OUTAGE_WINDOW
+            return "its new secret ends the old one at once, and its window has not begun", advice, HeldCause.WINDOW
         return (
             "its new secret ends the old one at once, and no outage is announced",
             f"Better a kind with overlap (a deploy token, two robots). Or announce a rotation.outage_windows, or: {command}",

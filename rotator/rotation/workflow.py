@@ -41,7 +41,7 @@ def carry_out(steps: Steps, context: Context, item: PlanItem) -> RotationOutcome
     outcome = RotationOutcome.at(context.clock.now(), item.rotation, item.principal)
     context.trail.taken()  # what this thread asked for an earlier rotation is no part of this one
     if item.held:
-        return _ended(context, outcome, Result.HELD, item.held, Held.code)
+        return RotationOutcome.held(context.clock.now(), item)
     try:
         if item.revoke:
             # Before there is a successor: a leaked secret that still works is worse than groups that cannot start.

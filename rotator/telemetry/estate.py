@@ -142,7 +142,7 @@ def _conditions(facts: Iterable[_Facts], picture: Picture) -> Iterator[GaugeMetr
     for one in facts:
         ended = one.expires_at is not None and one.expires_at <= now
         ready = "Unknown" if not one.known else "False" if ended else "True"
-        held = "True" if one.item is not None and one.item.held else "False"
+        held = "True" if one.item is not None and one.item.held and not one.item.awaits_window else "False"
         for kind, holds in (("Ready", ready), ("Held", held)):
             for status in ("True", "False", "Unknown"):
                 condition.add_metric((one.principal.id, kind, status), float(status == holds))
@@ -180,7 +180,7 @@ def _held(facts: Iterable[_Facts], plan: Plan) -> Iterator[GaugeMetricFamily]:
     since = _gauge("rotation_held_since_timestamp_seconds", "When a rotation that waits for a person was held.")
     at = {one.principal: one.since for one in plan.situations if one.why}
     for one in facts:
-        if one.item is None or not one.item.held:
+        if one.item is None or not one.item.held or one.item.awaits_window:
             continue
         held.add_metric((*one.labels, (one.item.cause or HeldCause.CHANGED).value), 1)
         began_at = at.get(one.principal)

@@ -61,6 +61,19 @@ def test_a_plan_outside_its_window_says_when_the_next_one_begins(window: str, se
     assert sentence in item.advice
 
 
+def test_before_its_first_window_nobody_has_to_decide_anything() -> None:
+    rules = replace(NO_WINDOW, outage_windows={"gitlab:*": "0 5 1 1 * for 2h"})
+    [item] = planned(single(), rules=rules).items
+    assert item.cause is HeldCause.WINDOW
+    assert item.awaits_window
+
+
+def test_a_credential_that_was_due_all_through_a_window_is_held_for_a_person() -> None:
+    [item] = planned(single(), rules=replace(NO_WINDOW, outage_windows={"gitlab:*": "0 5 22 11 * for 2h"})).items
+    assert item.cause is HeldCause.OUTAGE_WINDOW
+    assert "at 2026-11-22 05:00 UTC, in which no run began it" in item.held
+
+
 def test_nothing_is_made_when_the_window_has_ended_between_the_plan_and_its_turn() -> None:
     cloud, rules = single(), replace(NO_WINDOW, outage_windows={"*": "0 2 * * * for 1h"})
     plan = planned(cloud, rules=rules)
