@@ -73,7 +73,7 @@ class Deployments:
 
     def deploy(self, deployment: Deployment) -> str:
         """Put the group and wait until it is healthy; returns how it is. Raises as `rotator.deployment.putting` says."""
-        putting.refuse(deployment)
+        putting.refuse(self.context, deployment)
         if deployment.since is not None:
             return putting.put(self.context, deployment)
         with self.kept(f"a person deploys {deployment.group.name}"):

@@ -39,11 +39,9 @@ def standing(context: Context, deployment: Deployment) -> Deployment:
 def put(context: Context, deployment: Deployment) -> str:
     """Put the group and wait until it is healthy; returns how it is. Where nothing is left to put, only wait.
 
-    Raises, before anything is changed, Held for what Azure changes only by delete and create, for values that would be lost,
-    and for a group that somebody changed since it was looked at; VerificationFailed for a password that cannot pull.
-    CutoverFailed when the group does not become healthy.
+    Raises, before anything is changed, Held for a group that somebody changed since it was looked at, and for what Azure refuses;
+    VerificationFailed for a password that cannot pull. CutoverFailed when the group does not become healthy.
     """
-    refuse(deployment)
     if deployment.since is not None:
         return _healthy(context, deployment, deployment.since - _CLOCKS_APART)
     with context.claims.claim(deployment.group):
@@ -55,20 +53,26 @@ def put(context: Context, deployment: Deployment) -> str:
         return _healthy(context, deployment, since)
 
 
-def refuse(deployment: Deployment) -> None:
-    """Raise Held for a deployment that would take something away that nobody gives back."""
+def refuse(context: Context, deployment: Deployment) -> None:
+    """Raise Held for a deployment that would take something away that nobody gives back.
+
+    Before a deletion is proposed, every password of the file is tried: what is deleted must be there again afterwards.
+    """
     group, what = deployment.group, deployment.difference
-    if what.recreate:
-        raise Held(
-            f"Azure changes this of {group.name} only by delete and create: {'; '.join(what.recreate)}",
-            advice=f"az container delete --subscription {group.subscription} -g {group.resource_group} -n {group.name}, and then"
-            f" rotator deploy with -g {group.resource_group}. The group is away in between, and gets another address.",
-        )
     if what.lost:
         raise Held(
             f"the file leaves out hidden values that {group.name} has, and they would be lost: {', '.join(what.lost)}",
             missing=what.lost,
             advice="Add them (rotator export shows them), or delete the group first if they are not needed.",
+        )
+    if what.recreate:
+        try_all(context.drivers, deployment, _values(context, deployment))
+        roles = ", and its system-assigned identity loses its roles" if deployment.has_own_identity else ""
+        raise Held(
+            f"Azure changes this of {group.name} only by delete and create: {'; '.join(what.recreate)}",
+            advice="Every hidden value is at hand and every password pulls, so this would do it:"
+            f" az container delete --subscription {group.subscription} -g {group.resource_group} -n {group.name}, and then"
+            f" rotator deploy with -g {group.resource_group}. The group is away in between, gets another address{roles}.",
         )
 
 

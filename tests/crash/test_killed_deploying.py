@@ -42,12 +42,15 @@ def victim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployin
         yield Deploying(sandbox, tmp_path)
 
 
-@pytest.mark.parametrize("forgets", [False, True], ids=["", "and all that it remembers is lost"])
 @pytest.mark.parametrize(
-    ("group", "kind", "puts"),
-    # The storage account's key is read right before the PUT.
-    [("payments-ledger", "keys.listed", 0), ("payments-ledger", "group.put", 1), ("web-api", "group.put", 1)],
-    ids=["before", "after, and nothing tells which keys it stores", "after"],
+    ("group", "kind", "puts", "forgets"),
+    [
+        # The storage account's key is read right before the PUT.
+        pytest.param("payments-ledger", "keys.listed", 0, False, id="before"),
+        pytest.param("payments-ledger", "group.put", 1, False, id="after, and nothing tells which keys it stores"),
+        pytest.param("web-api", "group.put", 1, False, id="after"),
+        pytest.param("web-api", "group.put", 1, True, id="after, and all that it remembers is lost"),
+    ],
 )
 def test_a_deployment_that_is_killed_ends_right_when_it_is_run_again(
     victim: Deploying, group: str, kind: str, puts: int, forgets: bool
