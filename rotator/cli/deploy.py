@@ -44,8 +44,8 @@ def deploy(
             raise typer.Exit(Exit.UNDONE if made.refused else Exit.CLEAN)
         if not made.refused and made.since is None:
             confirm(f"Deploy {made.group.name}?", yes=yes)
-        detail = deployments.deploy(made)
-    typer.echo(f"{made.group.name} {'is as the file says' if made.since else 'is deployed'}: {detail}")
+        deployments.deploy(made)
+    typer.echo(f"{made.group.name} {'is as the file says' if made.since else 'is deployed'}, and healthy.")
 
 
 def text_of(file: str) -> str:

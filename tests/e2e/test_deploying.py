@@ -2,14 +2,19 @@
 
 import contextlib
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import cast
 
 import pytest
 import yaml
 
 from rotator.cli.options import Level
 from rotator.cli.session import opened, settings_of
+from rotator.model.arm import ArmId
 from rotator.model.errors import ConfigError, VerificationFailed
+from rotator.model.secret import Secret
+from rotator.ports import GroupPlatform, Json
 from rotator.sandbox.estates.ground import VAULT
 from tests.e2e.desk import Desk
 from tests.e2e.said import Said, new_group
@@ -144,3 +149,37 @@ def test_every_group_is_exported_and_deployed_without_a_change_and_a_second_time
                 deployments.deploy(deployments.prepare(whole[name], name))
                 assert deployments.prepare(whole[name], name).since or "-keys:" in whole[name], name
     assert desk.sandbox.oracle.report()["lost_properties"] == []
+
+
+class Late:
+    """A platform whose first answer to a PUT denies an effect that it had, so that it is asked to send the document again."""
+
+    def __init__(self, inner: GroupPlatform) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inner, name)
+
+    def deploy(
+        self,
+        group: ArmId,
+        document: Mapping[str, Json],
+        *,
+        values: Mapping[tuple[str | int, ...], Secret],
+        check: Callable[[], None],
+    ) -> None:
+        self._inner.deploy(group, document, values=values, check=check)
+        check()
+        raise AssertionError("the document would be sent a second time")
+
+
+def test_a_put_that_took_effect_although_its_answer_denied_it_is_not_taken_for_somebody_elses_change(desk: Desk) -> None:
+    text = desk.run("export", "web-api").out
+    file = desk.folder / "rotator.yaml"
+    with opened(settings_of(file), Level.WARNING) as application:
+        real = application.deployments
+        late = replace(real, context=replace(real.context, platform=cast("GroupPlatform", Late(real.context.platform))))
+        made = late.prepare(text.replace("mountPath: /tls", "mountPath: /moved"), "file")
+        assert made.difference.changes
+        late.deploy(made)
+    assert desk.effects().count("group.put") == 1

@@ -123,9 +123,9 @@ def test_a_password_that_cannot_pull_is_found_before_the_group_is_touched(desk: 
 def test_what_azure_refuses_is_one_sentence_and_changes_nothing(
     desk: Desk,
     said: Said,
-    rule: dict,
+    rule: dict[str, object],
     status: int,
-    sentence: str,  # type: ignore[type-arg]
+    sentence: str,
 ) -> None:
     text = desk.run("export", "web-api").out
     desk.fault({"on": "aci.groups.put", **rule})

@@ -38,7 +38,7 @@ def bodies(draw: st.DrawFn) -> dict[str, Any]:
     volumes = draw(st.lists(st.tuples(names, st.sampled_from(["secret", "azureFile", "emptyDir"])), max_size=3,
                             unique_by=lambda one: one[0]))  # fmt: skip
     shapes: dict[str, Any] = {"secret": {}, "emptyDir": {}, "azureFile": {"shareName": "s", "storageAccountName": "a"}}
-    requests = {"cpu": draw(st.sampled_from([0.5, 1.0, 2])), "memoryInGB": 1.5}
+    requests: dict[str, Any] = {"cpu": draw(st.sampled_from([0.5, 1.0, 2])), "memoryInGB": 1.5}
     container = {
         "image": "demo.azurecr.io/app:v1",
         "environmentVariables": [{"name": key, **({} if value is None else {"value": value})} for key, value in variables],
