@@ -1,7 +1,7 @@
 """The use cases of a group's file: deploy it, write it, and bring a group under management. Called by the command line."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 from rotator.deployment import adoption, putting
@@ -71,13 +71,12 @@ class Deployments:
         self._check_keys(made)
         return putting.standing(context, made)
 
-    def deploy(self, deployment: Deployment) -> str:
-        """Put the group and wait until it is healthy; returns how it is. Raises as `rotator.deployment.putting` says."""
-        putting.refuse(deployment)
-        if deployment.since is not None:
-            return putting.put(self.context, deployment)
-        with self.kept(f"a person deploys {deployment.group.name}"):
-            return putting.put(self.context, deployment)
+    def deploy(self, deployment: Deployment) -> None:
+        """Put the group and return when it is healthy. Raises as `rotator.deployment.putting` says."""
+        putting.refuse(self.context, deployment)
+        # Where nothing is put, there is nothing to keep evidence of.
+        with self.kept(f"a person deploys {deployment.group.name}") if deployment.since is None else nullcontext():
+            putting.put(self.context, deployment)
 
     def export(self, group: ContainerGroup) -> str:
         """Return the file that would deploy the group again, with references for its hidden values."""

@@ -6,11 +6,10 @@ from typing import TypeVar
 
 import typer
 
-from rotator.cli.exits import Exit
+from rotator.cli.exits import INTERRUPTED, Exit
 from rotator.model.errors import ConfigError
 
 Answer = TypeVar("Answer")
-_INTERRUPTED = 130  # as shells have it: 128 and the number of the signal
 
 
 def confirm(question: str, *, yes: bool) -> None:
@@ -34,4 +33,4 @@ def _answer(ask: Callable[[], Answer]) -> Answer:
     except typer.Abort:
         # Not "Aborted." with status 1: that is the status of findings.
         typer.echo("\nInterrupted: nothing was done with this.", err=True)
-        raise typer.Exit(_INTERRUPTED) from None
+        raise typer.Exit(INTERRUPTED) from None

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from rotator.cli.confirm import confirm
-from rotator.cli.exits import Exit
+from rotator.cli.exits import INTERRUPTED, Exit
 from rotator.cli.options import Config, Level, LogLevel, Yes
 from rotator.model.errors import ConfigError
 
@@ -44,8 +44,13 @@ def deploy(
             raise typer.Exit(Exit.UNDONE if made.refused else Exit.CLEAN)
         if not made.refused and made.since is None:
             confirm(f"Deploy {made.group.name}?", yes=yes)
-        detail = deployments.deploy(made)
-    typer.echo(f"{made.group.name} {'is as the file says' if made.since else 'is deployed'}: {detail}")
+        try:
+            deployments.deploy(made)
+        except KeyboardInterrupt:
+            what = f"it looks at {made.group.name} first, and does nothing twice"
+            typer.echo(f"\nInterrupted. Run the same command again: {what}.", err=True)
+            raise typer.Exit(INTERRUPTED) from None
+    typer.echo(f"{made.group.name} {'is as the file says' if made.since else 'is deployed'}, and healthy.")
 
 
 def text_of(file: str) -> str:

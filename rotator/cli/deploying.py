@@ -29,7 +29,7 @@ def _lines(deployment: "Deployment") -> Iterator[tuple[str, int]]:
     if not what.changes and deployment.since is None:
         yield f"  no property changes{_why(deployment)}", 4
     for one in what.changes:
-        if not _names_only(one, what):
+        if not _says_nothing(one, what):
             yield _line(one), 6
     for path, source in what.filled:
         yield f"  = {path}", 6
@@ -61,13 +61,14 @@ def _why(deployment: "Deployment") -> str:
     return "; it is put, since its hidden values may be other ones" if deployment.difference.filled else ""
 
 
-def _names_only(change: "Change", what: "Difference") -> bool:
-    """Whether a line would only repeat the name of something of which another line tells more."""
-    holder, _, leaf = _path(change).rpartition("/")
+def _says_nothing(change: "Change", what: "Difference") -> bool:
+    """Whether a line would only repeat what another line tells: a hidden value, or the name of something with more to it."""
+    path, hidden = _path(change), {at for at, _ in what.filled}
+    holder, _, leaf = path.rpartition("/")
     if leaf not in {"name", "server"} or not holder:
-        return False
-    told = [_path(one) for one in what.changes if one is not change] + [path for path, _ in what.filled]
-    return any(path.startswith(f"{holder}/") for path in told)
+        return path in hidden
+    others = hidden | {_path(one) for one in what.changes if one is not change}
+    return any(one.startswith(f"{holder}/") for one in others)
 
 
 def _path(change: "Change") -> str:

@@ -30,6 +30,10 @@ class Exit(IntEnum):
     BUG = 70
 
 
+INTERRUPTED = 130
+"""A person pressed Ctrl-C: 128 and the number of the signal, as shells have it."""
+
+
 class Threshold(StrEnum):
     """From which severity on a finding makes the exit status 1."""
 

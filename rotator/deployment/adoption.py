@@ -7,7 +7,7 @@ from rotator.deployment.trial import try_password
 from rotator.model.credential import Principal
 from rotator.model.errors import Held
 from rotator.model.estate import TAG_FIELD, TAG_GROUP, TAG_PRINCIPAL
-from rotator.model.group import Binding, ContainerGroup, Inline, WriteOnlyField
+from rotator.model.group import Binding, ContainerGroup, Inline, WriteOnlyField, registry_password
 from rotator.model.secret import Secret
 from rotator.rotation.context import Context, looking
 from rotator.rotation.naming import field_name_of, name_of, stranger_in
@@ -29,12 +29,10 @@ class Gap:
 
 def gaps_of(context: Context, group: ContainerGroup) -> tuple[Gap, ...]:
     """Return every hidden value of a group, and the place that holds it if there is one."""
-    by_field = {
-        f"imageRegistryCredentials/{one.registry}/password": one for one in group.bindings if isinstance(one.source, Inline)
-    }
+    by_field = {registry_password(one.registry): one for one in group.bindings if isinstance(one.source, Inline)}
     found = []
     for field in group.write_only:
-        binding = by_field.get(field.path)
+        binding = by_field.get(field)
         # Only what a driver can rotate is a principal's: for the others the field's own name finds it again.
         principal = binding.principal if binding and binding.principal else None
         if principal is not None and principal.kind not in context.drivers:

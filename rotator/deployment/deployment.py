@@ -44,6 +44,11 @@ class Deployment:
         """Whether it is not carried out as the file stands."""
         return bool(self.difference.recreate or self.difference.lost)
 
+    @property
+    def has_own_identity(self) -> bool:
+        """Whether the running group has an identity that is deleted with it."""
+        return self.current is not None and self.current.system_assigned
+
     def group_at(self, now: datetime) -> ContainerGroup:
         """Return the group that the file describes."""
         return read_group({**without_values(self.document), "id": self.group.text}, now)

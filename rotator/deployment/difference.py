@@ -23,7 +23,7 @@ _DEFAULTS: Mapping[str, object] = {
 _SHOWN = frozenset(
     "image cpu memoryInGB osType restartPolicy sku priority type protocol port server username name"  # noqa: SIM905
     " dnsNameLabel location mountPath readOnly shareName storageAccountName identity passwordReference secretReferenceUri"
-    " workspaceId logType count id".split()
+    " workspaceId logType count id emptyDir".split()
 )
 
 
@@ -83,7 +83,7 @@ def _shown(path: str, leaves: Mapping[str, object]) -> str:
     if path not in leaves:
         return ""
     leaf = path.rpartition("/")[2]
-    return str(leaves[path]) if leaf in _SHOWN or path.startswith("tags/") else "(not shown)"
+    return str(leaves[path]) if leaf in _SHOWN or path.startswith(("tags/", "zones/")) else "(not shown)"
 
 
 def _same(path: str, before: object, after: object) -> bool:

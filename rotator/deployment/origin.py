@@ -11,7 +11,7 @@ from rotator.deployment.slots import without_values
 from rotator.deployment.template import Template
 from rotator.model.credential import Principal
 from rotator.model.estate import STAGED_SUFFIX, TAG_PRINCIPAL, TAG_ROTATION, StoredSecret
-from rotator.model.group import GROUP_TAG_PREFIX, Binding, ContainerGroup, Inline, VaultReference
+from rotator.model.group import GROUP_TAG_PREFIX, Binding, ContainerGroup, Inline, VaultReference, registry_password
 from rotator.ports import SecretStore
 from rotator.rotation.consumers import Target
 
@@ -59,8 +59,8 @@ def bindings_of(document: Mapping[str, Any]) -> Sequence[Binding]:
 
 def password_of(template: Template, binding: Binding) -> Reference | None:
     """Return the reference that stands for the password of a registry entry."""
-    path = f"imageRegistryCredentials/{binding.registry}/password"
-    return next((one for one in template.references if one.slot.field.path == path), None)
+    field = registry_password(binding.registry)
+    return next((one for one in template.references if one.slot.field == field), None)
 
 
 def tags_of(

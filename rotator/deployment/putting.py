@@ -2,21 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from rotator.deployment.deployment import Deployment
 from rotator.deployment.difference import difference_of
 from rotator.deployment.origin import DEPLOYED, deployed_at, deployed_tag
 from rotator.deployment.references import Holder
 from rotator.deployment.trial import try_all
-from rotator.model.errors import CutoverFailed, Held, Indeterminate, NotFound, Rejected, Throttled, Unavailable
+from rotator.model.errors import CutoverFailed, Held, Indeterminate, NotFound, Rejected
 from rotator.model.group import ContainerGroup, GroupState
 from rotator.model.secret import Secret
-from rotator.ports import Health
 from rotator.rotation.context import Context
+from rotator.rotation.redeploy import CLOCKS_APART, await_health
 
-_HEALTH_PAUSE = timedelta(seconds=10)
-_CLOCKS_APART = timedelta(seconds=10)
 _GOING = {GroupState.RUNNING, GroupState.TRANSITIONING}
 _LOOK = "Look at the group's events; deploy a file that works. Nothing is put back: the old file is yours."
 
@@ -32,71 +30,85 @@ def standing(context: Context, deployment: Deployment) -> Deployment:
     at = deployed_at(current.tags, deployment.sources)
     if at is None:
         return deployment
-    health = context.platform.health(deployment.group, at - _CLOCKS_APART)
+    health = context.platform.health(deployment.group, at - CLOCKS_APART)
     return deployment if health.settled and not health.healthy else replace(deployment, since=at)
 
 
-def put(context: Context, deployment: Deployment) -> str:
-    """Put the group and wait until it is healthy; returns how it is. Where nothing is left to put, only wait.
+def put(context: Context, deployment: Deployment) -> None:
+    """Put the group and return when it is healthy. Where nothing is left to put, only wait for that.
 
-    Raises, before anything is changed, Held for what Azure changes only by delete and create, for values that would be lost,
-    and for a group that somebody changed since it was looked at; VerificationFailed for a password that cannot pull.
-    CutoverFailed when the group does not become healthy.
+    Raises, before anything is changed, Held for a group that somebody changed since it was looked at, and for what Azure refuses;
+    VerificationFailed for a password that cannot pull. CutoverFailed when the group does not become healthy.
     """
-    refuse(deployment)
     if deployment.since is not None:
-        return _healthy(context, deployment, deployment.since - _CLOCKS_APART)
+        _await(context, deployment, deployment.since)
+        return
     with context.claims.claim(deployment.group):
         _check_unchanged(context, deployment)
         values = _values(context, deployment)
         try_all(context.drivers, deployment, values)
-        since = context.clock.now() - _CLOCKS_APART
+        since = context.clock.now()
         _send(context, deployment, values)
-        return _healthy(context, deployment, since)
+        _await(context, deployment, since)
 
 
-def refuse(deployment: Deployment) -> None:
-    """Raise Held for a deployment that would take something away that nobody gives back."""
+def refuse(context: Context, deployment: Deployment) -> None:
+    """Raise Held for a deployment that would take something away that nobody gives back.
+
+    Before a deletion is proposed, every password of the file is tried: what is deleted must be there again afterwards.
+    """
     group, what = deployment.group, deployment.difference
-    if what.recreate:
-        raise Held(
-            f"Azure changes this of {group.name} only by delete and create: {'; '.join(what.recreate)}",
-            advice=f"az container delete --subscription {group.subscription} -g {group.resource_group} -n {group.name}, and then"
-            f" rotator deploy with -g {group.resource_group}. The group is away in between, and gets another address.",
-        )
     if what.lost:
         raise Held(
             f"the file leaves out hidden values that {group.name} has, and they would be lost: {', '.join(what.lost)}",
             missing=what.lost,
             advice="Add them (rotator export shows them), or delete the group first if they are not needed.",
         )
+    if what.recreate:
+        try_all(context.drivers, deployment, _values(context, deployment))
+        roles = ", and its system-assigned identity loses its roles" if deployment.has_own_identity else ""
+        raise Held(
+            f"Azure changes this of {group.name} only by delete and create: {'; '.join(what.recreate)}",
+            advice="Every hidden value is at hand and every password pulls, so this would do it:"
+            f" az container delete --subscription {group.subscription} -g {group.resource_group} -n {group.name}, and then"
+            f" rotator deploy with -g {group.resource_group}. The group is away in between and gets another address{roles}.",
+        )
+
+
+class _Arrived(Exception):
+    """The document is there already: an earlier attempt of this very run had an effect that its answer denied."""
 
 
 def _send(context: Context, deployment: Deployment, values: Mapping[str, Secret]) -> None:
-    document = dict(deployment.document)
-    document["tags"] = {**document.get("tags", {}), DEPLOYED: deployed_tag(deployment.sources, context.clock.now())}
+    name, mark = deployment.group.name, deployed_tag(deployment.sources, context.clock.now())
+    document = {**deployment.document, "tags": {**deployment.document.get("tags", {}), DEPLOYED: mark}}
     filled = {one.at: Secret(one.encoded(values[str(one)].reveal())) for one in deployment.template.references}
     try:
-        context.platform.deploy(deployment.group, document, values=filled, check=lambda: _check_unchanged(context, deployment))
+        context.platform.deploy(
+            deployment.group, document, values=filled, check=lambda: _check_unchanged(context, deployment, mark)
+        )
+    except _Arrived:
+        return
     except Rejected as error:
+        known = f" Azure's activity log has the request {error.request_id}." if error.request_id else ""
         raise Held(
-            f"Azure refuses to deploy {deployment.group.name}, and changed nothing: {error.message}",
-            advice=f"Correct the file; its activity log has the request {error.request_id}."
-            if error.advice == Rejected.advice
-            else error.advice,
+            f"Azure refuses to deploy {name}, and changed nothing: {error.message}",
+            advice=f"Correct the file.{known}" if error.advice == Rejected.advice else error.advice,
         ) from error
     except Indeterminate as error:
-        if context.platform.read(deployment.group).tags.get(DEPLOYED) != document["tags"][DEPLOYED]:
+        if context.platform.read(deployment.group).tags.get(DEPLOYED) != mark:
             error.advice = "Run the same command again: it looks at the group first, and does nothing twice."
             raise
-        raise CutoverFailed(f"{deployment.group.name} was deployed, and failed: {error.message}", advice=_LOOK) from error
+        raise CutoverFailed(f"{name} was deployed, and failed: {error.message}", advice=_LOOK) from error
 
 
-def _check_unchanged(context: Context, deployment: Deployment) -> None:
+def _check_unchanged(context: Context, deployment: Deployment, mark: str = "") -> None:
     try:
         now: ContainerGroup | None = context.platform.read(deployment.group)
     except NotFound:
         now = None
+    if mark and now and now.tags.get(DEPLOYED) == mark:
+        raise _Arrived
     again = difference_of(deployment.template, deployment.document, now.body if now else None)
     if again != deployment.difference or (now is None) is not (deployment.current is None):
         raise Held(f"group {deployment.group.name} was changed since it was looked at; nothing was put", advice="Run again.")
@@ -113,15 +125,9 @@ def _values(context: Context, deployment: Deployment) -> dict[str, Secret]:
     }
 
 
-def _healthy(context: Context, deployment: Deployment, since: datetime) -> str:
-    deadline = context.clock.now() + context.rules.health_timeout
-    while True:
-        try:
-            health = context.platform.health(deployment.group, since)
-        except (Throttled, Unavailable) as error:
-            health = Health(healthy=False, settled=False, detail=error.message)
-        if health.healthy:
-            return health.detail or "healthy"
-        if health.settled or context.clock.now() >= deadline:
-            raise CutoverFailed(f"{deployment.group.name} was deployed and is not healthy: {health.detail}", advice=_LOOK)
-        context.clock.sleep(_HEALTH_PAUSE)
+def _await(context: Context, deployment: Deployment, since: datetime) -> None:
+    try:
+        await_health(context, deployment.group, since - CLOCKS_APART)
+    except CutoverFailed as error:
+        error.advice = _LOOK
+        raise

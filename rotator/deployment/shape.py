@@ -96,11 +96,13 @@ def _each(properties: Object) -> Iterator[tuple[Path, Object]]:
 
 
 def _numbers(properties: Object) -> Iterator[Wrong]:
+    # A group made from a profile takes from it what its file leaves out.
+    alone = not properties.get("containerGroupProfile")
     for at, container in _each(properties):
         inside = part(container, "properties")
         requests = part(part(inside, "resources"), "requests")
         for key in ("cpu", "memoryInGB"):
-            if key not in requests and at[1] == "containers":
+            if key not in requests and at[1] == "containers" and alone:
                 yield Wrong(
                     f"container {container.get('name')} asks for no {key}",
                     at,

@@ -71,8 +71,8 @@ class _Reader:
     def template(self) -> Template:
         self._check_keys()
         self._check_top()
-        for one in wrongs(self._whole):
-            raise self._wrong(*one)
+        if wrong := next(wrongs(self._whole), None):
+            raise self._wrong(*wrong)
         slots = slots_of(self._whole)
         references = tuple(self._references(slots))
         self._check_elsewhere({one.at for one in references}, [one.at for one in slots])

@@ -1,5 +1,6 @@
 """A running group as the file that would deploy it. Pure."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,7 +29,11 @@ def exported(group: ContainerGroup, sources: Mapping[str, str | None], api_versi
     ordered = {key: whole[key] for key in (*_ORDER, *sorted(whole.keys() - set(_ORDER))) if key in whole}
     text = yaml.dump(ordered, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=10_000)
     marked = "".join(_marked(line) for line in text.splitlines(keepends=True))
-    return "".join(f"# {note}\n" for note in notes) + marked
+    return "".join(f"{_comment(note)}\n" for note in notes) + marked
+
+
+def _comment(note: str) -> str:
+    return textwrap.fill(note, 78, initial_indent="# ", subsequent_indent="# ", break_long_words=False)
 
 
 def _marked(line: str) -> str:

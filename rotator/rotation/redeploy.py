@@ -100,7 +100,7 @@ def await_health(context: Context, group: ArmId, since: datetime, *, meanwhile: 
             # Not to see a group is no reason to put it again.
             detail, over = error.message, False
         if over or context.clock.now() >= deadline:
-            raise CutoverFailed(f"{group.name} is not healthy after it was moved: {detail}")
+            raise CutoverFailed(f"{group.name} is not healthy after it was put: {detail}")
         context.clock.sleep(_HEALTH_PAUSE)
 
 

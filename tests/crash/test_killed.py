@@ -26,13 +26,14 @@ class _Trap(EventLog):
 
     kind: str
     left: int
+    number: signal.Signals = signal.SIGKILL
     process: "subprocess.Popen[bytes] | None" = None
 
     def append(self, kind: str, /, **facts: object) -> Event:
         event = EventLog.append(self, kind, **facts)
         self.left -= kind == self.kind
         if self.process is not None and kind == self.kind and not self.left:
-            self.process.send_signal(signal.SIGKILL)
+            self.process.send_signal(self.number)
         return event
 
 
@@ -64,13 +65,17 @@ class Victim:
 
     def dies_at(self, kind: str, count: int = 1) -> None:
         """Kill the process at the `count`-th effect of a kind from now: it has happened, and its answer is never read."""
+        assert self.signalled_at(kind, count, signal.SIGKILL) == -signal.SIGKILL, (self.folder / "stderr.txt").read_text()
+
+    def signalled_at(self, kind: str, count: int, number: signal.Signals) -> int:
+        """Send the process a signal at such an effect; returns with which status it ended."""
         calm = self.sandbox.world.events
-        trap = _Trap(clock=calm.clock, _events=calm._events, kind=kind, left=count)
+        trap = _Trap(clock=calm.clock, _events=calm._events, kind=kind, left=count, number=number)
         self.sandbox.world.events = trap
         with self.sandbox.world.lock:
             trap.process = self.start()
         try:
-            assert trap.process.wait(_LONGEST) == -signal.SIGKILL, (self.folder / "stderr.txt").read_text()
+            return trap.process.wait(_LONGEST)
         finally:
             trap.process.kill()
             self.sandbox.world.events = calm

@@ -1,5 +1,6 @@
 """A deployment from a file whose process is killed for real, before the PUT and after it; the same command ends right."""
 
+import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from rotator.cli.exits import INTERRUPTED
 from rotator.cli.options import Level
 from rotator.cli.session import opened, settings_of
 from rotator.sandbox import Sandbox, SandboxOptions
+from rotator.sandbox.faults import FaultPlan
 from tests.crash.test_killed import Victim
 
 _PROGRAM = (sys.executable, "-c", "from rotator.cli.app import main; main()")
@@ -42,12 +45,15 @@ def victim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployin
         yield Deploying(sandbox, tmp_path)
 
 
-@pytest.mark.parametrize("forgets", [False, True], ids=["", "and all that it remembers is lost"])
 @pytest.mark.parametrize(
-    ("group", "kind", "puts"),
-    # The storage account's key is read right before the PUT.
-    [("payments-ledger", "keys.listed", 0), ("payments-ledger", "group.put", 1), ("web-api", "group.put", 1)],
-    ids=["before", "after, and nothing tells which keys it stores", "after"],
+    ("group", "kind", "puts", "forgets"),
+    [
+        # The storage account's key is read right before the PUT.
+        pytest.param("payments-ledger", "keys.listed", 0, False, id="before"),
+        pytest.param("payments-ledger", "group.put", 1, False, id="after, and nothing tells which keys it stores"),
+        pytest.param("web-api", "group.put", 1, False, id="after"),
+        pytest.param("web-api", "group.put", 1, True, id="after, and all that it remembers is lost"),
+    ],
 )
 def test_a_deployment_that_is_killed_ends_right_when_it_is_run_again(
     victim: Deploying, group: str, kind: str, puts: int, forgets: bool
@@ -68,3 +74,12 @@ def test_a_deployment_that_is_killed_ends_right_when_it_is_run_again(
         assert report[name] == [], name
     assert not report["outage_seconds"]
     assert victim.sandbox.oracle.scan((victim.folder / "stderr.txt").read_bytes(), "stderr") == []
+
+
+def test_a_deployment_that_is_interrupted_says_what_to_do(victim: Deploying) -> None:
+    victim.writes("web-api")
+    # The operation never ends, so that the process waits for it when the signal comes.
+    victim.sandbox.world.faults = FaultPlan.parse([{"on": "aci.groups.put", "outcome": "never-ends"}])
+    assert victim.signalled_at("group.put", 1, signal.SIGINT) == INTERRUPTED
+    assert "Interrupted. Run the same command again" in (victim.folder / "stderr.txt").read_text()
+    assert "Traceback" not in (victim.folder / "stderr.txt").read_text()

@@ -17,6 +17,7 @@ from filelock import FileLock
 
 from rotator.sandbox.serve import Sandbox, SandboxOptions
 from tests.e2e.desk import Desk, Ended
+from tests.e2e.said import Said
 
 _LONGEST = 240
 
@@ -105,6 +106,12 @@ def desk(clouds: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> De
     for name, value in {**clouds.environment, "COLUMNS": "300", "NO_COLOR": "1"}.items():
         monkeypatch.setenv(name, value)
     return Desk(clouds, tmp_path)
+
+
+@pytest.fixture
+def said(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Said:
+    """The command line with something on standard input."""
+    return Said(desk, monkeypatch)
 
 
 @pytest.fixture

@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 from rotator.azure.groupbody import read_group
 from rotator.azure.redeploy import filled, writable
 from rotator.azure.writeonly import places
-from rotator.deployment.difference import difference_of
+from rotator.deployment.difference import _frozen, difference_of
 from rotator.deployment.given import read_given
+from rotator.deployment.origin import DEPLOYED, deployed_at, deployed_tag, sources_of
 from rotator.deployment.slots import at
 from rotator.deployment.template import KIND, read_template
 from rotator.deployment.text import exported
 from rotator.model.errors import ConfigError
+from rotator.model.estate import StoredSecret
 from rotator.model.secret import Secret
 from rotator.sandbox.clouds.containergroups.validation import needs_recreation
 from tests.builders import NOW
@@ -36,7 +38,7 @@ def bodies(draw: st.DrawFn) -> dict[str, Any]:
     volumes = draw(st.lists(st.tuples(names, st.sampled_from(["secret", "azureFile", "emptyDir"])), max_size=3,
                             unique_by=lambda one: one[0]))  # fmt: skip
     shapes: dict[str, Any] = {"secret": {}, "emptyDir": {}, "azureFile": {"shareName": "s", "storageAccountName": "a"}}
-    requests = {"cpu": draw(st.sampled_from([0.5, 1.0, 2])), "memoryInGB": 1.5}
+    requests: dict[str, Any] = {"cpu": draw(st.sampled_from([0.5, 1.0, 2])), "memoryInGB": 1.5}
     container = {
         "image": "demo.azurecr.io/app:v1",
         "environmentVariables": [{"name": key, **({} if value is None else {"value": value})} for key, value in variables],
@@ -54,6 +56,21 @@ def bodies(draw: st.DrawFn) -> dict[str, Any]:
     }
     if draw(st.booleans()):
         properties["diagnostics"] = {"logAnalytics": {"workspaceId": "w"}}
+    if draw(st.booleans()):
+        hidden = [{"name": key} for key in draw(st.lists(names, max_size=2, unique=True))]
+        properties["initContainers"] = [
+            {"name": "first", "properties": {"image": "quay.io/a/b:1", "environmentVariables": hidden}}
+        ]
+        properties["imageRegistryCredentials"].append({"server": "quay.io", "username": "robot"})
+    if draw(st.booleans()):
+        kind = draw(st.sampled_from(["Public", "Private"]))
+        ports = [{"port": port, "protocol": "TCP"} for port in draw(st.lists(st.integers(1, 65535), max_size=5, unique=True))]
+        properties["ipAddress"] = {"type": kind, "ports": ports, "ip": "20.0.0.1", "fqdn": "x.example"}
+        properties["subnetIds"] = [{"id": "/subscriptions/s/subnets/a"}] if kind == "Private" else []
+    if draw(st.booleans()):
+        requests["gpu"] = {"count": draw(st.sampled_from([1, 2])), "sku": draw(st.sampled_from(["V100", "K80"]))}
+    if draw(st.booleans()):
+        properties["extensions"] = [{"name": "e", "properties": {"extensionType": "x", "version": "1.0"}}]
     return {"id": ID, "name": "app", "location": "westeurope", "tags": draw(st.dictionaries(names, texts, max_size=2)),
             "properties": properties, **({"zones": ["1"]} if draw(st.booleans()) else {})}  # fmt: skip
 
@@ -83,8 +100,11 @@ def test_what_is_exported_is_read_as_the_same_group_with_every_hidden_value_refe
 @given(bodies())
 def test_the_same_file_changes_nothing_and_loses_nothing(body: dict[str, Any]) -> None:
     template = read_template(_text(body), "f", VERSION)
-    seen = difference_of(template, template.document, body)
-    assert (seen.changes, seen.lost, seen.recreate) == ((), (), ())
+    marked = copy.deepcopy(body)
+    marked["tags"] = {**marked["tags"], DEPLOYED: "an instant and a text"}
+    for shown in (body, marked):
+        seen = difference_of(template, template.document, shown)
+        assert (seen.changes, seen.lost, seen.recreate) == ((), (), ())
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -99,7 +119,7 @@ def test_what_is_said_to_need_recreation_is_what_azure_refuses(one: dict[str, An
 @given(bodies())
 def test_a_filled_document_leaves_no_place_empty_and_shows_no_value(body: dict[str, Any]) -> None:
     template = read_template(_text(body), "f", VERSION)
-    forms = {"files": '{"a.txt": "aHVudGVyMg=="}', "object": "{}", "text": SECRET}
+    forms = {"files": '{"a.txt": "aHVudGVyMg=="}', "object": '{"a": "b"}', "text": SECRET}
     before = copy.deepcopy(dict(template.document))
     made = filled(template.document, {one.at: Secret(forms[one.slot.form.value]) for one in template.references})
     assert list(places(copy.deepcopy(made.reveal()))) == []
@@ -154,3 +174,29 @@ def test_any_text_is_a_group_or_a_sentence(text: str) -> None:
     for read in (lambda: read_template(text, "f", VERSION), lambda: read_given(text, "f")):
         with contextlib.suppress(ConfigError):
             read()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(bodies(), st.data())
+def test_another_version_of_any_hidden_value_is_another_source(body: dict[str, Any], data: st.DataObject) -> None:
+    template = read_template(_text(body), "f", VERSION)
+    stored = {one.name: stored_secret(one.name, "v1") for one in template.references}
+    before = sources_of(template, stored)
+    assert before == sources_of(template, dict(reversed(stored.items())))
+    chosen = data.draw(st.sampled_from(sorted(stored)))
+    assert sources_of(template, stored | {chosen: stored_secret(chosen, "v2")}) != before
+    assert deployed_at({DEPLOYED: deployed_tag(before, NOW)}, before) == NOW
+    assert deployed_at({DEPLOYED: deployed_tag(before, NOW)}, "another") is None
+    assert deployed_at({}, before) is None
+
+
+def stored_secret(name: str, version: str) -> StoredSecret:
+    return StoredSecret(name=name, version=version, enabled=True, created_at=NOW, expires_at=None, tags={})
+
+
+def test_a_group_of_which_the_job_has_ended_is_deployed_as_a_new_one_but_never_in_another_region() -> None:
+    properties = {"containers": [], "restartPolicy": "Never", "instanceView": {"state": "Succeeded"}}
+    body = {"id": ID, "location": "westeurope", "properties": {**properties, "provisioningState": "Succeeded"}}
+    moved = {"location": "northeurope", "properties": {**properties, "osType": "Windows"}}
+    assert list(_frozen(body, {**moved, "location": "West Europe"})) == []
+    assert list(_frozen(body, moved)) == ["region (westeurope to northeurope)"]

@@ -42,8 +42,8 @@ class Put:
         return self.cloud.requests("aci.groups.put")
 
     def arrived(self) -> bool:
-        wanted: str = self.document["tags"]["rotator:deployed"]
-        return self.cloud.platform.read(self.id).tags.get("rotator:deployed") == wanted
+        mark: str = self.document["tags"]["rotator:deployed"]
+        return self.cloud.platform.read(self.id).tags.get("rotator:deployed") == mark
 
 
 @pytest.fixture
