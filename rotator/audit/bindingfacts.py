@@ -1,20 +1,18 @@
 """The facts of registry entries. Pure."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from rotator.audit.cases import Case, Facts, Sight
+from rotator.audit.cases import Case, Facts, Sight, instant_text
 from rotator.audit.groupfacts import last_start_at
 from rotator.audit.limits import Limits
 from rotator.audit.networkfacts import binding_network_facts
 from rotator.model.credential import Principal, PrincipalKind
-from rotator.model.estate import TAG_ROTATION, Estate
-from rotator.model.group import GROUP_TAG_PREFIX, Absent, Binding, ContainerGroup, Inline, ManagedIdentity, VaultReference
+from rotator.model.estate import Estate
+from rotator.model.group import Absent, Binding, ContainerGroup, Inline, ManagedIdentity, VaultReference
 from rotator.model.image import normal_server
+from rotator.model.lease import LEASE_TTL, StoredLease, stored_lease
 from rotator.model.policy import Subject
-
-ECR_LEASE = timedelta(hours=12)
-"""How long an ECR password lives (docs.aws.amazon.com/AmazonECR: GetAuthorizationToken)."""
 
 _SOURCES = {Inline: "inline", VaultReference: "vault-reference", ManagedIdentity: "managed-identity", Absent: "absent"}
 
@@ -37,7 +35,9 @@ def binding_cases(
         binding_network_facts(facts, estate, sight, group, host, _registry(facts, estate, sight, host, limits))
         _principal(facts, estate, sight, binding)
         facts.put("in_vault", *_in_vault(estate, sight, binding))
-        facts.put("lease_run_out", *_run_out(estate, sight, group, binding, now))
+        lease = stored_lease(estate, group, binding)
+        facts.put("lease_run_out", *_run_out(lease, sight, group, binding, now))
+        facts.put("lease_ends_at", *_ends_at(lease))
         yield Case(
             subject=Subject.BINDING,
             resource=group.id.text,
@@ -129,23 +129,24 @@ def _in_vault(estate: Estate, sight: Sight, binding: Binding) -> tuple[bool | No
     return (None, unread) if unread else (False, None)
 
 
+def _ends_at(lease: StoredLease | None) -> tuple[str | None, str | None]:
+    if lease is None:
+        return "", None
+    return (instant_text(lease.ends_at), None) if lease.ends_at else (None, lease.why)
+
+
 def _run_out(
-    estate: Estate, sight: Sight, group: ContainerGroup, binding: Binding, now: datetime
+    lease: StoredLease | None, sight: Sight, group: ContainerGroup, binding: Binding, now: datetime
 ) -> tuple[bool | None, str | None]:
     """Say whether the ECR password in the group has ended.
 
-    With a marker on the group the vault's record tells exactly. Without, an update restarts every container, so that a group
-    whose last start is older than a lease stores a password that has ended; a later start may have been a mere restart.
+    The group's tag, or the vault for one that reads it there, tells exactly. Without, an update restarts every container, so that
+    a group whose last start is older than a lease stores a password that has ended; a later start may have been a mere restart.
     """
-    principal = binding.principal
-    if principal is None or principal.kind is not PrincipalKind.ECR:
+    if lease is None:
         return False, None
-    stored = estate.secrets_of.get(principal.id)
-    marker = group.tags.get(f"{GROUP_TAG_PREFIX}{binding.registry}")
-    told = isinstance(binding.source, VaultReference) or (stored and marker and stored.tags.get(TAG_ROTATION) == marker)
-    if stored and told and stored.expires_at:
-        return stored.expires_at <= now, None
+    run_out = lease.run_out(now)
     started_at = None if isinstance(binding.source, VaultReference) else last_start_at(group)
-    if started_at is not None and now - started_at >= ECR_LEASE:
-        return True, None
-    return None, sight.any_reason("vault") or "the vault has no record of the password that the group stores"
+    if run_out is None and started_at is not None and now - started_at >= LEASE_TTL:
+        run_out = True
+    return run_out, sight.any_reason("vault") or lease.why

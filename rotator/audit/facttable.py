@@ -95,6 +95,7 @@ FACTS: Mapping[Subject, tuple[Fact, ...]] = {
         Fact("principal_credentials", _C, "how many secrets its service lists for the principal; absent when not read"),
         Fact("in_vault", _B, "the vault holds the principal's credential, enabled; true for a vault reference"),
         Fact("lease_run_out", _B, "the stored ECR password has ended; false for other kinds; absent when it cannot be told"),
+        Fact("lease_ends_at", _T, "when it ends, as RFC 3339; empty for other kinds; absent when it cannot be told"),
     ),
     Subject.REGISTRY: (
         Fact("subscription", _T, "the subscription's id, in lower case"),

@@ -20,6 +20,7 @@ def audit(
 ) -> None:
     """Audit the container groups in scope. Changes nothing."""
     from rotator.cli import output, tables
+    from rotator.cli.leases import leases
     from rotator.cli.session import opened, settings_of
     from rotator.migration.paths import paths_of
     from rotator.report.document import build
@@ -41,6 +42,10 @@ def audit(
             console.print(tables.unread(seen.estate.unread))
         most, complete = None if everything else SHOWN, not seen.estate.unread
         console.print(tables.findings(seen.audit, tables.names(seen.estate), most, complete=complete))
+        ends = leases(document.inventory, seen.estate.observed_at, most)
+        if ends:
+            console.print()
+            console.print(ends)
         console.print()
         console.print(tables.audit_line(seen.estate, seen.audit))
     raise typer.Exit(of_audit(seen.estate, seen.audit, fail_on))

@@ -5,7 +5,7 @@ import binascii
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -167,7 +167,3 @@ def _read(data: Mapping[str, Any], registry: str) -> EcrLogin:
     if not colon:
         raise Rejected(f"ECR answered {registry}'s login without a token", api="ecr", operation="get-authorization-token")
     return EcrLogin(username=username, password=Secret(password), expires_at=expires_at)
-
-
-LEASE_TTL = timedelta(hours=12)
-"""How long an authorization token lives: docs.aws.amazon.com/AmazonECR/latest/APIReference/API_GetAuthorizationToken."""

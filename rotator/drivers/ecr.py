@@ -2,12 +2,13 @@
 
 from datetime import datetime, timedelta
 
-from rotator.clients.aws import LEASE_TTL, EcrLogins
+from rotator.clients.aws import EcrLogins
 from rotator.clients.instants import text_of
 from rotator.clients.pulls import PullProbe
 from rotator.drivers.pulling import Pulling
 from rotator.model.credential import Credential, Handle, Overlap, Principal, PrincipalKind, RetireMode, Traits
 from rotator.model.errors import ConfigError
+from rotator.model.lease import LEASE, LEASE_TTL
 from rotator.model.secret import Secret
 from rotator.ports import Clock
 
@@ -53,7 +54,7 @@ class EcrLease(Pulling):
             )
         login = self._logins.login(principal.registry, marker)
         credential = Credential(
-            handle=Handle(principal=principal, id=f"lease@{text_of(login.expires_at)}", marker=marker),
+            handle=Handle(principal=principal, id=f"{LEASE}{text_of(login.expires_at)}", marker=marker),
             username=login.username,
             issued_at=self._clock.now(),
             expires_at=login.expires_at,

@@ -1,16 +1,18 @@
 """The container groups by the way in which they authenticate to their registries, the best way first."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from rotator.model.credential import PrincipalKind
 from rotator.model.estate import Estate
 from rotator.model.group import Absent, Binding, ContainerGroup, Inline, ManagedIdentity, VaultReference
+from rotator.model.lease import stored_lease
 from rotator.report.words import KINDS, place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One registry entry of one group."""
+    """One registry entry of one group. `until` is when the lease that it stores ends; `unknown_end` why that is not known."""
 
     group: str
     state: str
@@ -18,6 +20,8 @@ class Row:
     registry: str
     principal: str
     images: int
+    until: datetime | None = None
+    unknown_end: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +46,7 @@ def modes(estate: Estate) -> tuple[Mode, ...]:
             id=mode,
             title=title,
             secret=mode.startswith("password"),
-            rows=tuple(_row(group, binding) for group, binding in pairs),
+            rows=tuple(_row(estate, group, binding) for group, binding in pairs),
             groups=len({group.id for group, _ in pairs}),
         )
         for (_, mode, title), pairs in sorted(found.items(), key=lambda item: item[0])
@@ -63,7 +67,8 @@ def _classify(binding: Binding) -> tuple[int, str, str]:
             return 3, f"password:{kind.value}", f"Stored password: {KINDS[kind]}"
 
 
-def _row(group: ContainerGroup, binding: Binding) -> Row:
+def _row(estate: Estate, group: ContainerGroup, binding: Binding) -> Row:
+    lease = stored_lease(estate, group, binding)
     return Row(
         group=place(group.id.text),
         state=group.state.value,
@@ -71,6 +76,8 @@ def _row(group: ContainerGroup, binding: Binding) -> Row:
         registry=binding.registry,
         principal=_who(binding),
         images=len(binding.images),
+        until=lease.ends_at if lease else None,
+        unknown_end=lease.why if lease and lease.ends_at is None else "",
     )
 
 

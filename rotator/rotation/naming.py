@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from rotator.model.credential import Handle, Principal, Traits
 from rotator.model.estate import STAGED_SUFFIX, TAG_PRINCIPAL, StoredSecret
+from rotator.model.lease import is_lease
 from rotator.rotation.rules import Rules
 
 _VAULT_NAME_LIMIT = 127 - len(STAGED_SUFFIX)
@@ -19,9 +20,11 @@ def marker_of(principal: Principal, old: Sequence[str]) -> str:
 def mark_of(rotation: str, handle: str) -> str:
     """Return the tag of a group that stores this secret of this rotation.
 
-    It names the secret and not the rotation alone: a rotation that has to make its secret again moves its groups again.
+    It names the secret and not the rotation alone: a rotation that has to make its secret again moves its groups again. A lease
+    is named in full, so that the tag says when it ends after the vault has gone on to the next one.
     """
-    return f"{rotation}.{_digest(handle, 8)}"
+    named = f"{rotation}.{_digest(handle, 8)}"
+    return f"{named}.{handle}" if is_lease(handle) else named
 
 
 def rotation_of(mark: str) -> str:

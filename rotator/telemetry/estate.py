@@ -15,6 +15,7 @@ from rotator.model.arm import ArmId
 from rotator.model.credential import Credential, Principal, PrincipalKind
 from rotator.model.estate import STAGED_SUFFIX, TAG_HANDLE, Estate, StoredSecret
 from rotator.model.group import Absent, Binding, Inline, ManagedIdentity, VaultReference
+from rotator.model.lease import stored_lease
 from rotator.model.policy import Audit, Finding, Severity, Verdict
 from rotator.model.rotation import HeldCause, Plan, PlanItem
 from rotator.model.usage import Drain
@@ -72,6 +73,7 @@ def families(picture: Picture) -> Iterator[GaugeMetricFamily]:
     yield from _conditions(facts, picture)
     yield _orphans(picture)
     yield _groups(picture.estate)
+    yield _leases(picture.estate)
     yield from _findings(picture.audit)
     yield from _reading(picture.estate)
 
@@ -229,6 +231,22 @@ def _groups(estate: Estate) -> GaugeMetricFamily:
     )
     for labels, number in sorted(count.items()):
         family.add_metric(labels, number)
+    return family
+
+
+def _leases(estate: Estate) -> GaugeMetricFamily:
+    """Yield the end of the lease that each group pulls with at its next start; nothing where that cannot be told."""
+    family = _gauge(
+        "group_lease_expiration_timestamp_seconds",
+        "When the ECR password ends with which a container group pulls at its next start.",
+        ("subscription_id", "resource_group", "group", "registry"),
+    )
+    for group in estate.groups:
+        for binding in group.bindings:
+            lease = stored_lease(estate, group, binding)
+            if lease is not None and lease.ends_at is not None:
+                labels = (group.id.subscription, group.id.resource_group, group.name, binding.registry)
+                family.add_metric(labels, lease.ends_at.timestamp())
     return family
 
 

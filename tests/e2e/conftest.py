@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -112,6 +113,20 @@ def desk(clouds: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> De
 def said(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Said:
     """The command line with something on standard input."""
     return Said(desk, monkeypatch)
+
+
+@pytest.fixture
+def desk_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Desk]]:
+    """The command line in this process, in front of clouds with an estate of the test's choice."""
+
+    def opened(estate: str) -> Desk:
+        sandbox = stack.enter_context(Sandbox(SandboxOptions(directory=tmp_path / "clouds", estate=estate)))
+        for name, value in {**sandbox.environment, "COLUMNS": "300", "NO_COLOR": "1"}.items():
+            monkeypatch.setenv(name, value)
+        return Desk(sandbox, tmp_path)
+
+    with ExitStack() as stack:
+        yield opened
 
 
 @pytest.fixture

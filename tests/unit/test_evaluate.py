@@ -264,6 +264,7 @@ def test_what_the_vault_recorded_stands_in_for_a_service_that_lists_nothing() ->
 
 
 HOUR = timedelta(hours=1)
+LEASE = secret(ecr(), expires_at=NOW + HOUR)
 LEASES: dict[str, tuple[Estate, Verdict | None]] = {
     "started before a lease could still hold": (
         estate(group("job", bound(ecr()), body=container_body(started_at="2026-11-22T13:59:59Z"))),
@@ -299,12 +300,34 @@ LEASES: dict[str, tuple[Estate, Verdict | None]] = {
         estate(
             group(
                 "job",
-                binding(VaultReference("AWS", "https://v/secrets/ecr", IDENTITY), registry=ECR_SERVER, principal=ecr()),
+                binding(VaultReference("AWS", f"https://v/secrets/{LEASE.name}", IDENTITY), registry=ECR_SERVER, principal=ecr()),
                 body=container_body(started_at="2026-01-01T00:00:00Z"),
             ),
-            secrets=[secret(ecr(), expires_at=NOW + HOUR)],
+            secrets=[LEASE],
         ),
         None,
+    ),
+    "read from another vault secret": (
+        estate(
+            group(
+                "job",
+                binding(VaultReference("AWS", "https://v/secrets/mine", IDENTITY), registry=ECR_SERVER, principal=ecr()),
+            ),
+            secrets=[LEASE],
+        ),
+        UNKNOWN,
+    ),
+    "an older lease that its tag names, and that still lives": (
+        estate(group("job", bound(ecr()), tags={f"rotator:{ECR_SERVER}": "rot-1.2.lease@2026-11-23T03:00:00Z"}), secrets=[LEASE]),
+        None,
+    ),
+    "an older lease that its tag names, and that has ended": (
+        estate(group("job", bound(ecr()), tags={f"rotator:{ECR_SERVER}": "rot-1.2.lease@2026-11-23T02:00:00Z"})),
+        FAIL,
+    ),
+    "a tag that somebody has edited": (
+        estate(group("job", bound(ecr()), tags={f"rotator:{ECR_SERVER}": "rot-1.2.lease@soon"})),
+        UNKNOWN,
     ),
 }
 

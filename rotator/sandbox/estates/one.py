@@ -23,6 +23,7 @@ class One:
         # A group that reads its password from the vault has the user name in its own body: it cannot follow a pair of users.
         self.reads = kind != "quay-pair"
         self.windows: dict[str, str] = {}
+        self.age = 12.0  # days since the groups were put
         self.build = build = Builder(world, f"one-{kind}")
         self.subscription = build.subscription("Contoso One")
         self.home = world.arm.add_resource_group(self.subscription, "rg-one", "westeurope")
@@ -40,14 +41,15 @@ class One:
             [container("web", image, secure={"API_KEY": key})],
             credentials=[secret.entry()],
             tags={"team": "one"},
+            age=self.age,
             vault_fields={_VALUE: key},
         )
-        build.group(self.home, "api", [container("api", image)], credentials=[secret.entry()])
+        build.group(self.home, "api", [container("api", image)], credentials=[secret.entry()], age=self.age)
         if self.reads:
             self._plant_reader(secret)
         else:
-            build.group(self.home, "reader", [container("reader", image)], credentials=[secret.entry()])
-        build.group(self.home, "batch", [container("batch", image)], credentials=[secret.entry()], state="stopped")
+            build.group(self.home, "reader", [container("reader", image)], credentials=[secret.entry()], age=self.age)
+        build.group(self.home, "batch", [container("batch", image)], credentials=[secret.entry()], state="stopped", age=self.age)
         estate = build.finish(self.home, (self.subscription,), self.workspace)
         estate.outage_windows = self.windows
         return estate
@@ -64,6 +66,7 @@ class One:
             identities=[reader],
             api_version="2026-07-01",
             secretReferences=[build.reference("pull", reader, secret)],
+            age=self.age,
         )
 
 
@@ -77,6 +80,7 @@ def _app(one: One) -> Secret:
 
 def _lease(one: One) -> Secret:
     one.build.ecr(ECR_SERVER, (REPOSITORY,))
+    one.age = 6.9 / 24  # what pulled a lease ago would store one that has run out
     return one.build.lease(ECR_SERVER, age_hours=7, vault=True)
 
 
