@@ -1,5 +1,7 @@
 """The one place where a failure on the wire becomes a word: from azure-core, httpx and botocore to `rotator.model.errors`."""
 
+import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from json import JSONDecodeError
@@ -52,13 +54,42 @@ def translated(*, api: str, operation: str, effect: bool = False, needs: str = "
             raise _from_botocore(error, asked) from None
 
 
-def unsent(asked: Asked, why: str) -> Unavailable:
+def unsent(asked: Asked, why: str, advice: str | None = None) -> Unavailable:
     """Return the error for a request that never left; `why` is a word of ours, such as the name of an exception class."""
     return Unavailable(
         f"{asked.service} could not be reached to {asked.deed} ({why}); nothing was sent.",
         api=asked.api,
         operation=asked.operation,
+        advice=advice,
     )
+
+
+def unreached(error: BaseException) -> tuple[str, str]:
+    """Say of a host why no connection to it came about, and what helps: a name, a certificate, a port, or silence."""
+    causes = list(_causes(error))
+    certificate = next((one for one in causes if isinstance(one, ssl.SSLCertVerificationError)), None)
+    if certificate is not None:
+        return (
+            f"shows a certificate that rotator does not trust: {certificate.verify_message.rstrip('.')}",
+            "If it has an authority of its own, name its certificate in network.ca_file. Azure pulls where a public one vouches.",
+        )
+    if any(isinstance(one, socket.gaierror) for one in causes):
+        return (
+            "has a name that no name server knows where rotator runs",
+            "Correct the name, or let rotator ask the name server that knows it.",
+        )
+    if any(isinstance(one, ssl.SSLError) for one in causes):
+        return "does not speak TLS as rotator does", "Check that this is the address and port of its HTTPS service."
+    silent = any(isinstance(one, (httpx.ConnectTimeout, TimeoutError)) for one in causes)
+    what = "does not answer at all" if silent else "refuses connections"
+    return what, "Check the address, and the firewalls between it and rotator."
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    found: BaseException | None = error
+    while found is not None:
+        yield found
+        found = found.__cause__ or found.__context__
 
 
 def unanswered(asked: Asked, why: str) -> RemoteError:
@@ -105,6 +136,9 @@ def _from_httpx(error: Exception, asked: Asked) -> RemoteError:
     if isinstance(error, httpx.HTTPStatusError):
         response = error.response
         return refusal(Answer.read(response.status_code, response.headers, _body(response)), asked)
+    if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout)):
+        what, advice = unreached(error)
+        return unsent(asked, f"it {what}", advice)
     if isinstance(error, (*_UNSENT, httpx.InvalidURL)):
         return unsent(asked, type(error).__name__)
     return unanswered(asked, type(error).__name__)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from rotator.clients.failures import translated
+from rotator.clients.failures import translated, unreached
 from rotator.clients.network import Network
 from rotator.clients.observed import RequestObserver, unobserved
 from rotator.clients.refusals import retry_after
@@ -72,7 +72,12 @@ class PullProbe:
             self._network.http_client(self._timeout, self._observe) as client,
         ):
             client.headers["User-Agent"] = OWN_AGENT
-            _Attempt(client, image, username, secret).run()
+            try:
+                _Attempt(client, image, username, secret).run()
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                what, advice = unreached(error)
+                sentence = f"{image.server} {what} (tried for {image}); nothing was sent"
+                raise Unavailable(sentence, api=_API, operation="pull", advice=advice) from None
 
 
 class _Attempt:
@@ -139,6 +144,7 @@ class _Attempt:
                 f"{self._image} does not exist in {self._image.server}, or {self._who} may not know that it does",
                 api=_API,
                 operation="pull",
+                advice="Push the image, or correct its name in the group.",
             )
         if answer.status_code != 200:
             raise self._unavailable(f"answered {answer.status_code} for the manifest")
@@ -180,21 +186,30 @@ class _Attempt:
 
     def _refuse_if_failing(self, answer: httpx.Response) -> None:
         if answer.status_code == 429:
-            limit = "its pull limit is used up" if "toomanyrequests" in answer.text.lower() else "it asked to slow down"
-            raise Throttled(
-                f"{self._image.server} did not answer for {self._image}: {limit}, which says nothing about {self._who}",
-                api=_API,
-                operation="pull",
-                retry_after=retry_after(answer.headers),
-            )
+            raise self._throttled(answer)
         if answer.status_code >= 500:
             raise self._unavailable(f"answered {answer.status_code}")
+
+    def _throttled(self, answer: httpx.Response) -> Throttled:
+        # Docker Hub's word for its pull limit. The answer to a HEAD has no body to hold it, and Docker Hub slows nobody down for
+        # another reason at the few requests that one probe makes.
+        used_up = "toomanyrequests" in answer.text.lower() or self._image.server == DOCKER_HUB
+        limit = "its pull limit is used up" if used_up else "it asked to slow down"
+        advice = f"Wait until {self._image.server} counts anew, pull with a login that may pull more often, or keep a copy of the"
+        return Throttled(
+            f"{self._image.server} did not answer for {self._image}: {limit}, which says nothing about {self._who}",
+            api=_API,
+            operation="pull",
+            retry_after=retry_after(answer.headers),
+            advice=f"{advice} image in a registry of your own." if used_up else None,
+        )
 
     def _unavailable(self, what: str) -> RemoteError:
         return Unavailable(
             f"{self._image.server} {what} while {self._image} was tried, which says nothing about {self._who}",
             api=_API,
             operation="pull",
+            advice=f"Look at the health of {self._image.server}; nothing is wrong with the group or its credential.",
         )
 
 

@@ -10,9 +10,10 @@ from rotator.deployment.origin import DEPLOYED, deployed_at, deployed_tag
 from rotator.deployment.references import Holder
 from rotator.deployment.trial import try_all
 from rotator.model.errors import CutoverFailed, Held, Indeterminate, NotFound, Rejected
-from rotator.model.group import ContainerGroup, GroupState
+from rotator.model.group import ContainerGroup, GroupState, Inline
 from rotator.model.secret import Secret
 from rotator.rotation.context import Context
+from rotator.rotation.inaccessible import INACCESSIBLE, unexplained
 from rotator.rotation.redeploy import CLOCKS_APART, await_health
 
 _GOING = {GroupState.RUNNING, GroupState.TRANSITIONING}
@@ -89,17 +90,27 @@ def _send(context: Context, deployment: Deployment, values: Mapping[str, Secret]
         )
     except _Arrived:
         return
-    except Rejected as error:
+    except Rejected as refused:
+        error = _with_cause(context, deployment, refused)
         known = f" Azure's activity log has the request {error.request_id}." if error.request_id else ""
         raise Held(
             f"Azure refuses to deploy {name}, and changed nothing: {error.message}",
             advice=f"Correct the file.{known}" if error.advice == Rejected.advice else error.advice,
-        ) from error
+        ) from refused
     except Indeterminate as error:
         if context.platform.read(deployment.group).tags.get(DEPLOYED) != mark:
             error.advice = "Run the same command again: it looks at the group first, and does nothing twice."
             raise
         raise CutoverFailed(f"{name} was deployed, and failed: {error.message}", advice=_LOOK) from error
+
+
+def _with_cause(context: Context, deployment: Deployment, refused: Rejected) -> Rejected:
+    """Add what may be the cause of an image that Azure cannot pull: stored passwords were tried before."""
+    if refused.reason != INACCESSIBLE:
+        return refused
+    bindings = deployment.group_at(context.clock.now()).bindings
+    pulled = [str(image) for one in bindings if isinstance(one.source, Inline) for image in one.images]
+    return unexplained(deployment.group.name, bindings, pulled, refused)
 
 
 def _check_unchanged(context: Context, deployment: Deployment, mark: str = "") -> None:

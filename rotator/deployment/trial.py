@@ -30,9 +30,11 @@ def try_password(drivers: DriverTable, binding: Binding, password: Secret, what:
     try:
         missing = pull_all(driver, credential, password, binding.images)
     except VerificationFailed as error:
-        advice = "Nothing was changed. Correct the secret."
+        advice = f"Nothing was changed. {error.advice}"
         raise VerificationFailed(
             f"{what}: {error.message}" if what else error.message, advice=advice, refusal=error.refusal
         ) from None
     if missing:
-        raise VerificationFailed(f"{min(missing)} does not exist in its registry", advice="Nothing was changed.")
+        raise VerificationFailed(
+            f"{min(missing)} does not exist in its registry", advice="Nothing was changed. Push the image, or correct its name."
+        )

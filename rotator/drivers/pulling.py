@@ -28,7 +28,7 @@ class Pulling:
             try:
                 self._pull(credential, secret, image)
             except VerificationFailed as error:
-                if error.refusal is Refusal.WRONG_CREDENTIAL and credential.expired(self._clock.now()):
+                if error.refusal in (Refusal.WRONG_CREDENTIAL, Refusal.EXPIRED) and credential.expired(self._clock.now()):
                     # The registry says the same of a wrong password and of one that has ended; the date tells.
                     raise VerificationFailed(
                         f"the credential of {credential.username} at {image.server} expired on "

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from rotator.migration.choices import Choices
 from rotator.model.arm import ArmId
-from rotator.model.errors import Held, NotFound, Rejected, RotatorError
+from rotator.model.errors import Held, NotFound, Rejected, RotatorError, VerificationFailed
 from rotator.model.group import (
     GROUP_TAG_PREFIX,
     ContainerGroup,
@@ -24,8 +24,8 @@ from rotator.model.image import ImageReference
 from rotator.model.migration import MOVED, MOVING, Change, Move, Moved, Result
 from rotator.model.secret import Secret
 from rotator.rotation.context import Context, looking
-from rotator.rotation.inaccessible import INACCESSIBLE
-from rotator.rotation.redeploy import CLOCKS_APART, accepted, at_rest, await_health, filled, put, settled
+from rotator.rotation.inaccessible import INACCESSIBLE, unexplained
+from rotator.rotation.redeploy import CLOCKS_APART, at_rest, await_health, filled, put, refusal_of, settled
 
 _ROLE_PAUSE = timedelta(seconds=30)
 
@@ -92,8 +92,11 @@ class Mover:
                 put(self.context, group, filled(self.context, group, {}, replaced=entries), tags, entries=entries)
             except Rejected as error:
                 # Refused, so that nothing has changed and nobody was restarted: a role takes minutes to be honoured.
-                if error.reason != INACCESSIBLE or self.context.clock.now() >= until:
+                if error.reason != INACCESSIBLE:
                     raise
+                if self.context.clock.now() >= until:
+                    after = [replace(one, source=new) for one in group.bindings if (new := entries.get(one.registry))]
+                    raise unexplained(group.name, after, (), error) from error
                 self.context.clock.sleep(_ROLE_PAUSE)
                 group = settled(self.context, move.group)
             else:
@@ -105,11 +108,11 @@ class Mover:
             if not isinstance(one.before, Inline) or (self.without_way_back and not one.way_back):
                 continue
             secret = self.context.values.fetch(group, registry_password(one.registry))
-            if not self._accepted(one, one.before, secret):
+            refused = self._refusal(one, one.before, secret)
+            if refused is not None:
                 raise Held(
-                    f"{one.registry} does not accept the password that the vault holds for {one.before.username}, "
-                    "so that there would be no way back",
-                    advice="Rotate that credential first, or give --without-way-back.",
+                    f"there would be no way back with the password that the vault holds: {refused.message}",
+                    advice=f"{refused.advice} Or give --without-way-back.",
                 )
 
     def _confirm(self, move: Move) -> None:
@@ -124,8 +127,9 @@ class Mover:
         for one in changes:
             if isinstance(one.before, Inline):
                 secret = self._password_of(one)
-                if not self._accepted(one, one.before, secret):
-                    raise Held(f"{group.name} keeps its new entry: the vault's password for {one.registry} is not accepted")
+                refused = self._refusal(one, one.before, secret)
+                if refused is not None:
+                    raise Held(f"{group.name} keeps its new entry: {refused.message}", advice=refused.advice)
                 passwords[registry_password(one.registry)] = secret
         tags = {GROUP_TAG_PREFIX + one.registry: one.mark for one in changes}
         entries = {one.registry: one.before for one in changes}
@@ -136,8 +140,10 @@ class Mover:
             raise Held(f"the vault holds no password of {change.principal.id} to go back to")
         return self.context.vault.read(change.way_back)
 
-    def _accepted(self, change: Change, before: Inline, password: Secret) -> bool:
-        return accepted(self.context, before.username, password, [ImageReference.parse(one) for one in change.images])
+    def _refusal(self, change: Change, before: Inline, password: Secret) -> VerificationFailed | None:
+        stored = self.context.vault.look(change.way_back) if change.way_back else None
+        images = [ImageReference.parse(one) for one in change.images]
+        return refusal_of(self.context, before.username, password, images, stored.expires_at if stored else None)
 
     # --- what is told ---------------------------------------------------------------------------------------------
 

@@ -83,8 +83,9 @@ class Throttled(RemoteError):
         operation: str,
         request_id: str | None = None,
         retry_after: timedelta | None = None,
+        advice: str | None = None,
     ) -> None:
-        super().__init__(message, api=api, operation=operation, request_id=request_id)
+        super().__init__(message, api=api, operation=operation, request_id=request_id, advice=advice)
         self.retry_after = retry_after
 
 
@@ -117,8 +118,17 @@ class NotFound(RemoteError):
     code = "not-found"
     advice = "It may have been deleted since the inventory; the next run reads again."
 
-    def __init__(self, message: str, *, api: str, operation: str, request_id: str | None = None, reason: str = "") -> None:
-        super().__init__(message, api=api, operation=operation, request_id=request_id)
+    def __init__(
+        self,
+        message: str,
+        *,
+        api: str,
+        operation: str,
+        request_id: str | None = None,
+        reason: str = "",
+        advice: str | None = None,
+    ) -> None:
+        super().__init__(message, api=api, operation=operation, request_id=request_id, advice=advice)
         self.reason = reason
 
 

@@ -71,8 +71,13 @@ def tried(context: Context, item: PlanItem, secret: Secret, expires_at: datetime
     credential = replace(credential, issued_at=now, expires_at=credential.expires_at or expires_at)
     if credential.expired(now):
         raise VerificationFailed(f"{item.principal.id}: this secret has ended already", advice="Bring one that lives.")
-    if len(pull_all(driver, credential, secret, item.images)) == len(item.images):
-        raise VerificationFailed(f"{item.principal.id}: none of its groups' images exists, so nothing proves this secret")
+    missing = pull_all(driver, credential, secret, item.images)
+    if len(missing) == len(item.images):
+        raise VerificationFailed(
+            f"{item.principal.id}: {min(missing, default='no image')} does not exist, nor does any other image of its groups, so"
+            " nothing proves this secret",
+            advice="Push the image, or correct its name in the group.",
+        )
     return credential
 
 

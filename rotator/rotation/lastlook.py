@@ -72,7 +72,7 @@ def _old_one_pulls(context: Context, item: PlanItem) -> None:
     except VerificationFailed:
         return
     if len(missing) == len(item.images):
-        raise Held(f"{item.principal.id}: none of its images exists any more, so nothing could prove a new secret")
+        raise Held(f"{item.principal.id}: {min(missing)} does not exist any more, so nothing could prove a new secret")
 
 
 def _can_be_moved(context: Context, consumer: Consumer) -> None:

@@ -55,11 +55,12 @@ def filled(
         field = registry_password(binding.registry)
         if not isinstance(binding.source, Inline) or field in ours or field not in values:
             continue
-        if not accepted(context, binding.source.username, values[field], binding.images):
+        refused = refusal_of(context, binding.source.username, values[field], binding.images)
+        if refused is not None:
             raise Held(
-                f"{binding.registry} does not accept the password that the vault holds for {binding.source.username}, "
-                "which the group needs too",
-                advice="Put the right one into the vault, or rotate that credential first.",
+                f"the group needs the password that the vault holds for {binding.source.username} too, and with it"
+                f" {refused.message}",
+                advice=refused.advice,
             )
     return values
 
@@ -105,23 +106,33 @@ def await_health(context: Context, group: ArmId, since: datetime, *, meanwhile: 
 
 
 def accepted(context: Context, username: str, secret: Secret, images: Sequence[ImageReference]) -> bool:
-    """Whether a registry lets the user pull the images with this password.
+    """Whether a registry lets the user pull the images with this password. Raises as `refusal_of` does."""
+    return refusal_of(context, username, secret, images) is None
+
+
+def refusal_of(
+    context: Context, username: str, secret: Secret, images: Sequence[ImageReference], expires_at: datetime | None = None
+) -> VerificationFailed | None:
+    """Return why a registry does not let the user pull the images with this password; None when it does.
 
     Raises Held for one that does not exist: that proves nothing against the password, but Azure would refuse the group.
     """
     # Pulling is the same for every kind of credential, so any driver can try any password.
     driver = next(iter(context.drivers.values()))
     anybody = Principal(kind=driver.kind, registry="-", name=username)
-    credential = Credential(handle=Handle(principal=anybody, id=""), username=username)
+    credential = Credential(handle=Handle(principal=anybody, id=""), username=username, expires_at=expires_at)
     try:
         missing = pull_all(driver, credential, secret, images)
-    except VerificationFailed:
-        return False
+    except VerificationFailed as error:
+        return error
     if missing:
         raise gone(str(min(missing)))
-    return True
+    return None
 
 
 def gone(image: str) -> Held:
     """Return why a group with an image that is no more is not put."""
-    return Held(f"{image} does not exist in its registry: the group could not start again with any credential")
+    return Held(
+        f"{image} does not exist in its registry: the group could not start again with any credential",
+        advice="Push the image, or correct its name in the group.",
+    )

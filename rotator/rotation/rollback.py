@@ -83,4 +83,4 @@ def _try(context: Context, credential: Credential, secret: Secret, images: Seque
     except VerificationFailed as error:
         raise Held(f"the old secret does not work any more, so nothing is put back: {error.message}") from None
     if wanted and len(missing) == len(wanted):
-        raise Held(f"{credential.handle.principal.id}: none of its images exists any more, so nothing proves the old secret")
+        raise Held(f"{credential.handle.principal.id}: {min(missing)} does not exist any more, so nothing proves the old secret")

@@ -47,7 +47,10 @@ def verify(context: Context, item: PlanItem, record: RotationRecord) -> tuple[st
                 raise
             context.clock.sleep(_RETRY_PAUSE)
     if images and len(missing) == len(images):
-        raise VerificationFailed(f"{item.principal.id}: none of its images exists any more, so nothing proves the new secret")
+        raise VerificationFailed(
+            f"{item.principal.id}: {images[0]} does not exist{_others(images)}, so nothing proves the new secret",
+            advice="Push the image, or correct its name in the group; then rotator resume.",
+        )
     if record.phase is Phase.STAGED:
         context.save(replace(record, phase=Phase.VERIFIED))
     pulled = f"pulled {len(images) - len(missing)} images {in_a_row} times"
@@ -85,6 +88,10 @@ def _promoted_phase(record: RotationRecord, item: PlanItem) -> Phase:
         # over: the old secret would be ended at the very moment at which they get the new one.
         return Phase.CUTOVER
     return record.phase if record.phase in _PROMOTED else Phase.PROMOTED
+
+
+def _others(images: Sequence[ImageReference]) -> str:
+    return f", nor does any other of its {len(images)} images" if len(images) > 1 else ""
 
 
 def value_of(context: Context, record: RotationRecord) -> Secret:

@@ -115,7 +115,7 @@ def test_a_password_that_cannot_pull_is_found_before_the_group_is_touched(desk: 
 @pytest.mark.parametrize(
     ("rule", "status", "sentence"),
     [
-        ({"status": 400, "code": "InaccessibleImage"}, 4, "changed nothing: Azure Container Instances answered 400"),
+        ({"status": 400, "code": "InaccessibleImage"}, 4, "Azure could not pull an image of web-api, although rotator pulls"),
         ({"status": 400, "code": "ContainerGroupQuotaReached"}, 4, "Ask Azure for a higher quota"),
         ({"status": 403, "code": "AuthorizationFailed"}, 3, "Microsoft.ContainerInstance/containerGroups/write is missing"),
     ],
