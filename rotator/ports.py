@@ -259,6 +259,10 @@ class PullRights(Protocol):
         """Say whether a role of the principal lets it pull; None when only roles that are not known were found."""
         ...
 
+    def identity_exists(self, identity: ArmId) -> bool:
+        """Say whether a user-assigned identity is there. Raises Denied, Unavailable."""
+        ...
+
 
 class PullTrial(Protocol):
     """Pulling for real."""

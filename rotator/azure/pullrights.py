@@ -2,10 +2,13 @@
 
 from rotator.azure.writeonly import part
 from rotator.clients.arm import Arm
+from rotator.model.arm import ArmId
+from rotator.model.errors import NotFound
 from rotator.model.estate import Registry
 
 _REGISTRY_VERSION = "2023-07-01"
 _ROLE_VERSION = "2022-04-01"
+_IDENTITY_VERSION = "2023-01-31"
 # The built-in roles that let their holder pull, by the way in which the registry grants: learn.microsoft.com, built-in roles
 # for containers. With permissions by repository (ABAC) the old ones count for nothing.
 _PULLING = frozenset(
@@ -55,3 +58,18 @@ class AzurePullRights:
             return True
         # A role of the company's own may hold the action, and so may one that Azure adds.
         return None if held - _JUDGED or registry.abac is None else False
+
+    def identity_exists(self, identity: ArmId) -> bool:
+        """Say whether a user-assigned identity is there: a group goes on naming one that was deleted."""
+        try:
+            self._arm.get(
+                identity.text,
+                _IDENTITY_VERSION,
+                service="access-control",
+                operation="read-identity",
+                needs="Microsoft.ManagedIdentity/userAssignedIdentities/read",
+                thing=f"identity {identity.name}",
+            )
+        except NotFound:
+            return False
+        return True

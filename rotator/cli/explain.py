@@ -41,8 +41,9 @@ def shown(told: "Explanation") -> "RenderableType":
 
     from rotator.explain.answer import Answer
 
+    assumed = ", as far as can be seen" if any(one.unseen for one in told.images) else ""
     verdicts = {
-        Answer.YES: (f"{told.group.name} can pull its images", "bold green"),
+        Answer.YES: (f"{told.group.name} can pull its images{assumed}", "bold green"),
         Answer.NO: (f"{told.group.name} cannot pull its images", "bold red"),
         Answer.UNKNOWN: (f"nobody can tell whether {told.group.name} can pull its images", "bold yellow"),
     }
@@ -67,12 +68,15 @@ def _image(one: "ImageAnswer", images: "list[str]") -> "list[RenderableType]":
     rows = [("how", one.how), ("path", one.path), (f"{one.answer}", one.reason)]
     if one.until:
         rows.append(("until" if one.answer is not Answer.NO else "since", f"{one.until:%Y-%m-%d %H:%M} UTC"))
+    elif one.ends:
+        rows.append(("until", one.ends))
+    rows += [("not seen" if number == 0 else "", text) for number, text in enumerate(one.unseen)]
     if one.remedy:
         rows.append(("do", one.remedy))
     rows += [("breaks" if number == 0 else "", f"if {text}") for number, text in enumerate(one.breaks)]
     grid = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
-    grid.add_column(style="dim", width=11)
-    grid.add_column(overflow="fold")
+    grid.add_column(style="dim", width=11, no_wrap=True)
+    grid.add_column()
     for name, text in rows:
         grid.add_row(name, Text(text))
     mark, colour = marks[one.answer]

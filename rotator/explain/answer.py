@@ -21,17 +21,26 @@ class Answer(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Because:
-    """An answer, the sentence that gives its reason, and what to do about it."""
+    """An answer, the sentence that gives its reason, and what to do about it.
+
+    `until` is when the credential ends; where there is no such instant `ends` says why: there is none, or it is not known.
+    `unseen` is what the answer takes for granted because it could not be read.
+    """
 
     answer: Answer
     reason: str
     remedy: str = ""
     until: datetime | None = None
+    ends: str = ""
+    unseen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageAnswer:
-    """What is known of one image: how the group authenticates, through which path, until when, and what would break it."""
+    """What is known of one image: how the group authenticates, through which path, until when, and what would break it.
+
+    `ends` and `unseen` are as in `Because`.
+    """
 
     image: str
     answer: Answer
@@ -41,6 +50,8 @@ class ImageAnswer:
     path: str
     until: datetime | None
     breaks: tuple[str, ...]
+    ends: str = ""
+    unseen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +84,13 @@ class Trial:
 class Evidence:
     """What was asked for one group beyond the inventory. An absent key was not asked; None could not be learnt.
 
-    `trials` are pulls with the vault's value, or without any for an image that is pulled anonymously; `actions` what a token's
-    scope map allows; `roles` whether an identity (by its id in the group) may pull from a registry.
+    `trials` are pulls with the vault's value, or without any for an image that is pulled anonymously; `there` whether an image
+    that could not be tried exists, as another credential of the vault sees; `actions` what a token's scope map allows; `roles`
+    whether an identity (by its id in the group) may pull from a registry; `gone` are identities that no longer exist.
     """
 
     trials: Mapping[ImageReference, Trial] = field(default_factory=dict)
     actions: Mapping[Principal, tuple[str, ...] | None] = field(default_factory=dict)
     roles: Mapping[tuple[ArmId, str], bool | None] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    there: Mapping[ImageReference, bool] = field(default_factory=dict)
+    gone: frozenset[ArmId] = frozenset()

@@ -1,6 +1,7 @@
 """From an inventory and a few trials to the explanation of one group. Pure."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 
@@ -14,6 +15,11 @@ from rotator.model.estate import Estate, PrincipalRecord
 from rotator.model.group import Absent, Binding, ContainerGroup, Inline, ManagedIdentity, VaultReference
 from rotator.model.image import ImageReference
 
+THERE = "whether the image is there"
+PUSH = "Push the image, or correct its name in the group."
+IMAGE_GOES = "somebody deletes the image or its tag"
+_WITHOUT_END = "no end: no secret is involved"
+_NOBODY = "no end: nobody logs in"
 _RIGHT = "Grant the principal the right to pull this repository."
 
 
@@ -48,7 +54,9 @@ def _public(image: ImageReference) -> ImageAnswer:
         how="anonymously",
         path="the public network",
         until=None,
-        breaks=(),
+        breaks=(IMAGE_GOES,),
+        ends=_NOBODY,
+        unseen=(THERE,),
     )
 
 
@@ -67,6 +75,8 @@ def _explained(
         path=path.way,
         until=verdict.until,
         breaks=tuple(_breaks(binding, verdict, path)) if verdict.answer is not Answer.NO else (),
+        ends="" if verdict.answer is Answer.NO else verdict.ends,
+        unseen=verdict.unseen if verdict.answer is Answer.YES else (),
     )
 
 
@@ -83,6 +93,9 @@ def _verdict(
     trial = evidence.trials.get(image)
     if path.obstacle is not None:
         return path.obstacle
+    if evidence.there.get(image) is False:
+        reason = f"{image} does not exist: another credential of the vault may pull there, and finds none"
+        return Because(answer=Answer.NO, reason=reason, remedy=PUSH)
     if isinstance(binding.source, ManagedIdentity):
         return _by_identity(binding, binding.source, image, evidence)
     if isinstance(binding.source, Absent):
@@ -91,26 +104,47 @@ def _verdict(
     if wrong is not None:
         return wrong
     stored = held(estate, group, binding, now)
-    if trial is None or not trial.answered or stored.verdict.answer is Answer.NO:
-        return stored.verdict
-    return _tried(stored.verdict, trial, binding, by_vault=stored.by_vault)
+    verdict = replace(stored.verdict, unseen=(*stored.verdict.unseen, *_unread_right(binding)))
+    if verdict.answer is Answer.NO:
+        return verdict
+    if trial is None or not trial.answered:
+        return _untried(verdict, trial, image, binding, evidence)
+    return _tried(verdict, trial, binding, by_vault=stored.by_vault)
+
+
+def _unread_right(binding: Binding) -> tuple[str, ...]:
+    if isinstance(binding.source, VaultReference):
+        return (f"whether identity {ArmId(binding.source.identity).name} may read the vault",)
+    return ()
+
+
+def _untried(verdict: Because, trial: Trial | None, image: ImageReference, binding: Binding, evidence: Evidence) -> Because:
+    """Say why nothing was pulled, and what the answer takes for granted therefore."""
+    why = trial.reason if trial else "it was not tried, because the vault has no copy of the password"
+    unseen = list(verdict.unseen)
+    if binding.principal is None or evidence.actions.get(binding.principal) is None:
+        unseen.append(f"whether it may pull {image.repository}")
+    if image not in evidence.there:
+        unseen.append(THERE)
+    return replace(verdict, reason=f"{verdict.reason}; {why}", unseen=tuple(unseen))
 
 
 def _tried(verdict: Because, trial: Trial, binding: Binding, *, by_vault: bool) -> Because:
     """Add what a pull with the vault's secret showed to what the dates say of the stored one."""
     if trial.pulled:
-        reason = f"{verdict.reason}; the vault's secret pulled it just now"
-        return Because(answer=verdict.answer, reason=reason, remedy=verdict.remedy, until=verdict.until)
+        tried = "the vault's copy of it" if by_vault else "the secret that the vault holds"
+        return replace(verdict, reason=f"{verdict.reason}; {tried} pulled this just now")
     if trial.refusal in (Refusal.NO_RIGHT, Refusal.NO_IMAGE):
         # Whichever secret the group stores: it stands for the same principal.
         return Because(answer=Answer.NO, reason=trial.reason, remedy=trial.remedy or _RIGHT)
     if trial.refusal is Refusal.FIREWALL:
-        reason = f"{verdict.reason}; it could not be tried, because the registry's firewall refuses rotator's own address"
-        return Because(answer=verdict.answer, reason=reason, remedy=trial.remedy, until=verdict.until)
+        reason = f"{verdict.reason}; it could not be tried: {trial.reason}"
+        return replace(verdict, reason=reason, remedy=trial.remedy, unseen=(*verdict.unseen, THERE))
     if by_vault or isinstance(binding.source, VaultReference):
         return Because(answer=Answer.NO, reason=trial.reason, remedy=trial.remedy)
-    reason = f"{verdict.reason}; but the vault's secret is refused: {trial.reason}"
-    return Because(answer=verdict.answer, reason=reason, remedy=trial.remedy, until=verdict.until)
+    reason = f"{verdict.reason}; but the secret that the vault holds is refused: {trial.reason}"
+    unseen = (*verdict.unseen, "whether the group's own secret is refused too", THERE)
+    return replace(verdict, reason=reason, remedy=trial.remedy, unseen=unseen)
 
 
 def _principal_wrong(estate: Estate, binding: Binding, image: ImageReference, evidence: Evidence) -> Because | None:
@@ -147,17 +181,23 @@ def _by_identity(binding: Binding, source: ManagedIdentity, image: ImageReferenc
     if not source.attached:
         reason = f"the registry entry names identity {name}, which the group does not carry"
         return Because(answer=Answer.NO, reason=reason, remedy="Attach the identity to the group.")
+    if ArmId(source.identity) in evidence.gone:
+        remedy = "Create it again and give it the role anew, or name another identity in the registry entry."
+        return Because(answer=Answer.NO, reason=f"identity {name} no longer exists", remedy=remedy)
     role = evidence.roles.get((ArmId(source.identity), binding.registry))
     if role is None:
-        return Because(answer=Answer.UNKNOWN, reason=f"the roles of identity {name} on {image.server} could not be judged")
+        reason = f"the roles of identity {name} on {image.server} could not be judged: not read, or roles of your own"
+        remedy = "Let rotator read role assignments at the registry, or give the identity AcrPull there."
+        return Because(answer=Answer.UNKNOWN, reason=reason, remedy=remedy, ends=_WITHOUT_END)
     if not role:
         reason = f"identity {name} has no role that lets it pull from {image.server}"
         remedy = "Assign AcrPull; on a registry with permissions by repository (ABAC) Container Registry Repository Reader."
         return Because(answer=Answer.NO, reason=reason, remedy=remedy)
-    reason = (
-        f"identity {name} has a role that lets it pull from {image.server}; it was not tried, since nobody can act as it here"
-    )
-    return Because(answer=Answer.YES, reason=reason)
+    reason = f"identity {name} has a role that lets it pull from {image.server}; nobody but the group can try it"
+    if evidence.there.get(image):
+        reason = f"{reason}, but another credential of the vault pulled this just now"
+    unseen = () if evidence.there.get(image) else (THERE,)
+    return Because(answer=Answer.YES, reason=reason, ends=_WITHOUT_END, unseen=unseen)
 
 
 def _anonymous(estate: Estate, image: ImageReference, trial: Trial | None) -> Because:
@@ -167,9 +207,10 @@ def _anonymous(estate: Estate, image: ImageReference, trial: Trial | None) -> Be
         reason = f"the group has no registry entry for {image.server}, which lets nobody pull anonymously"
         return Because(answer=Answer.NO, reason=reason, remedy=remedy)
     if trial is None or not trial.answered:
-        return Because(answer=Answer.UNKNOWN, reason=trial.reason if trial else f"{image.server} was not asked")
+        reason, advice = (trial.reason, trial.remedy) if trial else (f"{image.server} was not asked", "")
+        return Because(answer=Answer.UNKNOWN, reason=reason, remedy=advice, ends=_NOBODY)
     if trial.pulled:
-        return Because(answer=Answer.YES, reason="anybody may pull it; it was tried just now")
+        return Because(answer=Answer.YES, reason="anybody may pull it; it was tried just now", ends=_NOBODY)
     return Because(answer=Answer.NO, reason=trial.reason, remedy=trial.remedy or remedy)
 
 
@@ -201,13 +242,28 @@ def _called(binding: Binding) -> str:
     return f"{kinds.get(principal.kind, 'user')} {principal.name}"
 
 
+_BREAKING = {
+    PrincipalKind.ACR_TOKEN: "somebody regenerates the password, disables the token or narrows its scope",
+    PrincipalKind.ACR_ADMIN: "somebody regenerates the password or switches the admin user off",
+    PrincipalKind.ENTRA_APP: "somebody deletes the secret or the application, or takes its role on the registry away",
+    PrincipalKind.ECR: "somebody takes the right to the repository from the AWS role that asked for the password",
+    PrincipalKind.QUAY: "somebody regenerates the robot's token, or takes its right to the repository away",
+    PrincipalKind.QUAY_PAIR: "somebody regenerates the robot's token, or takes its right to the repository away",
+}
+
+
 def _breaks(binding: Binding, verdict: Because, path: Path) -> Iterator[str]:
+    source, principal = binding.source, binding.principal
     if verdict.until is not None:
-        yield f"its credential ends on {verdict.until:%Y-%m-%d %H:%M} UTC"
-    if isinstance(binding.source, ManagedIdentity):
-        yield "somebody takes the identity's role on the registry away"
-    if isinstance(binding.source, VaultReference):
-        yield f"identity {ArmId(binding.source.identity).name} loses its right to read the vault"
-    if binding.principal is not None and binding.principal.kind is PrincipalKind.ACR_TOKEN:
-        yield "somebody regenerates the password, disables the token or narrows its scope"
+        yield "nobody replaces its credential by then"
+    if isinstance(source, ManagedIdentity):
+        yield "somebody takes the identity's role on the registry away, or deletes the identity"
+    elif isinstance(source, Absent):
+        yield "somebody makes the repository private, or the registry's limit for anonymous pulls is used up"
+    else:
+        ended = "somebody ends its password or token, or takes its right to the repository away"
+        yield _BREAKING.get(principal.kind, ended) if principal else ended
+    if isinstance(source, VaultReference):
+        yield f"identity {ArmId(source.identity).name} loses its right to read the vault"
     yield from path.breaks
+    yield IMAGE_GOES

@@ -1,17 +1,22 @@
 """Which secret does a group store? Azure never says, so it is concluded from what was alive when the group last pulled."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from rotator.explain.answer import Answer, Because
 from rotator.model.credential import Credential, PrincipalKind
 from rotator.model.estate import TAG_HANDLE, TAG_ISSUED, TAG_ROTATION, Estate, PrincipalRecord, StoredSecret
-from rotator.model.group import GROUP_TAG_PREFIX, Binding, ContainerGroup, GroupState, VaultReference
+from rotator.model.group import GROUP_TAG_PREFIX, Binding, ContainerGroup, VaultReference
+from rotator.model.lease import StoredLease, last_pull, reads, stored_lease
 
-_LEASE = timedelta(hours=12)  # ECR: docs.aws.amazon.com, GetAuthorizationToken
 _REFRESH = timedelta(hours=3)  # Azure's registries: the refresh token of `az acr login --expose-token`
 _APART = timedelta(seconds=5)
 _RENEW = "Put a live credential into the group: rotator rotate does that for credentials that it can renew."
+_REDEPLOY = "Redeploy the group with the vault's secret: rotator rotate --force does, for credentials that it can renew."
+_BRING = "Bring its password into the vault (rotator adopt, or rotator import a new one): then it can be tried, and is watched."
+_NO_END = "no end: its service gives it none"
+_END_UNKNOWN = "not known"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,11 +34,12 @@ def held(estate: Estate, group: ContainerGroup, binding: Binding, now: datetime)
         return _unknown("nobody knows whom this user name stands for")
     vault = estate.secrets_of.get(principal.id)
     if isinstance(binding.source, VaultReference):
-        return _referenced(estate, binding, vault, now)
+        return _referenced(estate, binding, binding.source, vault, now)
     marked = bool(vault and (tag := group.tags.get(f"{GROUP_TAG_PREFIX}{binding.registry}")) and tag == _mark(vault))
     pulled_at = last_pull(group, binding.registry)
-    if principal.kind is PrincipalKind.ECR:
-        return _lease(vault if marked else None, pulled_at, now)
+    lease = stored_lease(estate, group, binding)
+    if lease is not None:
+        return _lease(lease, now, marked=marked)
     if principal.kind is PrincipalKind.ACR_REFRESH_TOKEN:
         return _refresh_token(pulled_at, now)
     record = estate.records.get(principal)
@@ -46,20 +52,12 @@ def held(estate: Estate, group: ContainerGroup, binding: Binding, now: datetime)
     return _concluded(record, vault, pulled_at, now)
 
 
-def last_pull(group: ContainerGroup, registry: str) -> datetime | None:
-    """Return when the group last pulled from a registry with success, as far as Azure still shows it."""
-    if group.state not in (GroupState.RUNNING, GroupState.STOPPED, GroupState.FINISHED):
-        return None
-    return max((one.last_at for one in group.pulls if one.registry == registry), default=None)
-
-
 def _concluded(record: PrincipalRecord, vault: StoredSecret | None, pulled_at: datetime | None, now: datetime) -> Held:
     listed = record.credentials or ()
     if not listed:
         return Held(verdict=_ended("its service lists no secret of it at all"), by_vault=False)
     if pulled_at is None:
-        verdict = _judged(listed, now, "the group's last pull is not known")
-        return Held(verdict=verdict, by_vault=False)
+        return Held(verdict=_judged(listed, now, f"{_these(listed)}; the group's last pull is not known"), by_vault=False)
     then = [
         one
         for one in listed
@@ -68,32 +66,41 @@ def _concluded(record: PrincipalRecord, vault: StoredSecret | None, pulled_at: d
     ]
     if not then:
         return Held(verdict=_ended("every secret that lives was made after the group last pulled"), by_vault=False)
-    verdict = _judged(then, now, f"it pulled on {pulled_at:%Y-%m-%d} with a secret that lived then")
+    seen = f"it last pulled on {_when(pulled_at)}"
+    verdict = _judged(then, now, f"{seen}, and {_these(then, ' that lived then')}")
     if verdict.answer is Answer.YES and len(then) < len(listed):
-        reason = "a newer secret was made since it last pulled, which may have replaced the one that it stores"
-        verdict = Because(answer=Answer.UNKNOWN, reason=reason, remedy="Redeploy the group with the vault's secret.")
+        reason = f"{seen}; a newer secret was made since, which may have ended the one that it stores"
+        verdict = Because(answer=Answer.UNKNOWN, reason=reason, remedy=_REDEPLOY)
     known = vault.tags.get(TAG_HANDLE) if vault else None
     return Held(verdict=verdict, by_vault=len(then) == 1 and then[0].handle.id == known)
 
 
-def _judged(listed: "tuple[Credential, ...] | list[Credential]", now: datetime, why: str) -> Because:
+def _these(listed: Sequence[Credential], which: str = "") -> str:
+    if len(listed) == 1:
+        return f"the only secret{which or ' that its service lists'} still lives"
+    return f"all {len(listed)} secrets{which or ' that its service lists'} still live"
+
+
+def _judged(listed: Sequence[Credential], now: datetime, why: str) -> Because:
     ends = [one.expires_at for one in listed if one.expires_at is not None]
     over = [one for one in listed if one.expired(now)]
     if len(over) == len(listed):
         return Because(answer=Answer.NO, reason=f"its credential expired on {_when(max(ends))}", remedy=_RENEW, until=max(ends))
     if over:
         reason = "one of the secrets that it may store has expired and another has not"
-        return Because(answer=Answer.UNKNOWN, reason=reason, remedy=_RENEW)
-    return Because(answer=Answer.YES, reason=why, until=min(ends, default=None))
+        return Because(answer=Answer.UNKNOWN, reason=reason, remedy=_RENEW, ends=_END_UNKNOWN)
+    return Because(answer=Answer.YES, reason=why, until=min(ends, default=None), ends="" if ends else _NO_END)
 
 
 def _ended(why: str = "the secret that it stores has been ended") -> Because:
     return Because(answer=Answer.NO, reason=f"the stored password is dead: {why}", remedy=_RENEW)
 
 
-def _referenced(estate: Estate, binding: Binding, vault: StoredSecret | None, now: datetime) -> Held:
+def _referenced(estate: Estate, binding: Binding, source: VaultReference, vault: StoredSecret | None, now: datetime) -> Held:
     if vault is None:
         return _unknown("it reads a vault secret that rotator does not manage, so its value was not tried")
+    if not reads(source, vault):
+        return _unknown(f"it reads another vault secret, or another version, than {vault.name}, so its value was not tried")
     if not vault.enabled:
         return Held(
             verdict=Because(
@@ -111,16 +118,16 @@ def _referenced(estate: Estate, binding: Binding, vault: StoredSecret | None, no
     return Held(verdict=_dated(vault.expires_at, now, why), by_vault=True)
 
 
-def _lease(vault: StoredSecret | None, pulled_at: datetime | None, now: datetime) -> Held:
-    if vault is not None and vault.expires_at:
-        return Held(verdict=_dated(vault.expires_at, now, "the group's tag says that it stores the vault's lease"), by_vault=True)
-    if pulled_at is None:
-        return _unknown("the vault has no record of the lease that it stores, nor is its last pull known")
-    ends_at = pulled_at + _LEASE
-    if ends_at <= now:
-        reason = f"it stores a lease from before {_when(pulled_at)}, and a lease lives for twelve hours"
-        return Held(verdict=Because(answer=Answer.NO, reason=reason, remedy=_RENEW, until=ends_at), by_vault=False)
-    return _unknown(f"nobody knows which lease it stores; that one ends by {_when(ends_at)} at the latest")
+def _lease(lease: StoredLease, now: datetime, *, marked: bool) -> Held:
+    run_out = lease.run_out(now)
+    if lease.ends_at is None and run_out:
+        reason = "it stores a lease from before its last pull, and a lease lives for twelve hours"
+        verdict = Because(answer=Answer.NO, reason=reason, remedy=_RENEW, until=lease.latest)
+        return Held(verdict=verdict, by_vault=False)
+    if lease.ends_at is None:
+        latest = f"{lease.why}; it ends by {_when(lease.latest)} at the latest" if lease.latest else lease.why
+        return Held(verdict=Because(answer=Answer.UNKNOWN, reason=latest, remedy=_RENEW, ends=_END_UNKNOWN), by_vault=False)
+    return Held(verdict=_dated(lease.ends_at, now, lease.why), by_vault=marked)
 
 
 def _refresh_token(pulled_at: datetime | None, now: datetime) -> Held:
@@ -128,19 +135,20 @@ def _refresh_token(pulled_at: datetime | None, now: datetime) -> Held:
     remedy = "Give the group an identity or a repository token."
     if pulled_at is not None and pulled_at + _REFRESH <= now:
         until = pulled_at + _REFRESH
+        reason = f"{reason}, and it last pulled on {_when(pulled_at)}"
         return Held(verdict=Because(answer=Answer.NO, reason=reason, remedy=remedy, until=until), by_vault=False)
-    return _unknown(reason)
+    return Held(verdict=Because(answer=Answer.UNKNOWN, reason=reason, remedy=remedy, ends=_END_UNKNOWN), by_vault=False)
 
 
 def _unlisted(vault: StoredSecret | None, pulled_at: datetime | None, now: datetime, *, marked: bool) -> Held:
     """Judge a principal whose service lists no secrets: what the vault holds is all that is known."""
     if vault is None:
         seen = f"; it last pulled on {_when(pulled_at)}" if pulled_at else ""
-        return _unknown(f"nobody but the group has its password, and its service lists none{seen}")
+        return _unknown(f"nobody but the group has its password, and its service lists none{seen}", _BRING)
     issued_at = _issued(vault)
     same = marked or (pulled_at is not None and issued_at is not None and issued_at <= pulled_at)
     if not same:
-        return _unknown("the vault got its secret after the group last pulled, so the group may store another one")
+        return _unknown("the vault got its secret after the group last pulled, so the group may store another one", _REDEPLOY)
     return Held(verdict=_dated(vault.expires_at, now, "the vault had its secret when the group last pulled"), by_vault=True)
 
 
@@ -148,11 +156,11 @@ def _dated(expires_at: datetime | None, now: datetime, why: str) -> Because:
     if expires_at is not None and expires_at <= now:
         reason = f"its credential expired on {_when(expires_at)}"
         return Because(answer=Answer.NO, reason=reason, remedy=_RENEW, until=expires_at)
-    return Because(answer=Answer.YES, reason=why, until=expires_at)
+    return Because(answer=Answer.YES, reason=why, until=expires_at, ends="" if expires_at else _END_UNKNOWN)
 
 
-def _unknown(reason: str) -> Held:
-    return Held(verdict=Because(answer=Answer.UNKNOWN, reason=reason), by_vault=False)
+def _unknown(reason: str, remedy: str = "") -> Held:
+    return Held(verdict=Because(answer=Answer.UNKNOWN, reason=reason, remedy=remedy, ends=_END_UNKNOWN), by_vault=False)
 
 
 def _mark(vault: StoredSecret) -> str:
