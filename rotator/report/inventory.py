@@ -6,7 +6,7 @@ from datetime import datetime
 from rotator.model.credential import PrincipalKind
 from rotator.model.estate import Estate
 from rotator.model.group import Absent, Binding, ContainerGroup, Inline, ManagedIdentity, VaultReference
-from rotator.model.lease import stored_lease
+from rotator.model.lease import StoredLease, stored_lease
 from rotator.report.words import KINDS, place
 
 
@@ -77,8 +77,12 @@ def _row(estate: Estate, group: ContainerGroup, binding: Binding) -> Row:
         principal=_who(binding),
         images=len(binding.images),
         until=lease.ends_at if lease else None,
-        unknown_end=lease.why if lease and lease.ends_at is None else "",
+        unknown_end=_unknown_end(lease) if lease and lease.ends_at is None else "",
     )
+
+
+def _unknown_end(lease: StoredLease) -> str:
+    return f"{lease.why}; it ends by {lease.latest:%Y-%m-%d %H:%M} UTC at the latest" if lease.latest else lease.why
 
 
 def _who(binding: Binding) -> str:

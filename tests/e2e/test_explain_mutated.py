@@ -53,8 +53,10 @@ def role_removed(world: World, rng: random.Random) -> None:
 
 
 def identity_deleted(world: World, rng: random.Random) -> None:
-    used = sorted({one for group in world.groups.by_id.values() for one in group.identities})
-    world.arm.identities.pop(rng.choice(used).lower())
+    entries = [entry for group in world.groups.by_id.values() for entry in group.properties.get("imageRegistryCredentials") or ()]
+    pulling = sorted({str(entry["identity"]).lower() for entry in entries if entry.get("identity")})
+    for one in rng.sample(pulling, 2):
+        world.arm.identities.pop(one, None)
 
 
 def firewall_closed(world: World, rng: random.Random) -> None:
