@@ -8,7 +8,7 @@ import typer
 
 from rotator.cli.confirm import confirm
 from rotator.cli.exits import INTERRUPTED, Exit
-from rotator.cli.options import Config, Level, LogLevel, Yes
+from rotator.cli.options import Config, Json, Level, LogLevel, Yes
 from rotator.model.errors import ConfigError
 
 File = Annotated[str, typer.Option("--file", "-f", help="The group's YAML, as for az container create --file; - for stdin.")]
@@ -25,11 +25,12 @@ def deploy(
     subscription: Subscription = "",
     what_if: WhatIf = False,
     yes: Yes = False,
+    as_json: Json = False,
     log_level: LogLevel = Level.WARNING,
 ) -> None:
     """Deploy a group. Secrets come from the vault, and are tried before anything is changed."""
     from rotator.cli import output
-    from rotator.cli.deploying import preview
+    from rotator.cli.deploying import preview, told
     from rotator.cli.session import opened, settings_of
 
     text = text_of(file)
@@ -38,9 +39,12 @@ def deploy(
         made = deployments.prepare(
             text, "stdin" if file == "-" else file, resource_group=resource_group, subscription=subscription
         )
-        console = output.console()
-        console.print(preview(made, console.width), soft_wrap=True)
+        if not as_json:
+            console = output.console()
+            console.print(preview(made, console.width), soft_wrap=True)
         if what_if:
+            if as_json:
+                output.write_json(told(made, done=False))
             raise typer.Exit(Exit.UNDONE if made.refused else Exit.CLEAN)
         if not made.refused and made.since is None:
             confirm(f"Deploy {made.group.name}?", yes=yes)
@@ -50,6 +54,9 @@ def deploy(
             what = f"it looks at {made.group.name} first, and does nothing twice"
             typer.echo(f"\nInterrupted. Run the same command again: {what}.", err=True)
             raise typer.Exit(INTERRUPTED) from None
+    if as_json:
+        output.write_json(told(made, done=True))
+        return
     typer.echo(f"{made.group.name} {'is as the file says' if made.since else 'is deployed'}, and healthy.")
 
 

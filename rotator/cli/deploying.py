@@ -1,6 +1,6 @@
-"""What a deployment would do, in words."""
+"""What a deployment would do, in words and for programs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -16,6 +16,26 @@ def preview(deployment: "Deployment", width: int = 80) -> Text:
     """Return the lines that a person reads before saying yes, each at most `width` wide where its words allow. No line holds a
     secret."""
     return Text("\n".join(fill(line, width, indent) for line, indent in _lines(deployment)))
+
+
+def told(deployment: "Deployment", *, done: bool) -> Mapping[str, object]:
+    """Return what the preview says, for `--json`. `done`: the group is as the file says, and healthy."""
+    return {
+        "group": deployment.group.text,
+        "effect": _effect(deployment),
+        "difference": deployment.difference,
+        "warnings": deployment.template.warnings,
+        "owner": deployment.owner,
+        "done": done,
+    }
+
+
+def _effect(deployment: "Deployment") -> str:
+    if deployment.current is None:
+        return "create"
+    if deployment.since is not None:
+        return "none"
+    return "refuse" if deployment.refused else "start" if deployment.starts else "restart"
 
 
 def _lines(deployment: "Deployment") -> Iterator[tuple[str, int]]:
@@ -43,15 +63,13 @@ def _lines(deployment: "Deployment") -> Iterator[tuple[str, int]]:
 
 
 def _deed(deployment: "Deployment") -> str:
-    if deployment.current is None:
-        return f"a new group in {deployment.template.location}"
-    if deployment.since is not None:
-        return "no change: this was put already"
-    if deployment.refused:
-        return "is not put as the file stands"
-    if deployment.starts:
-        return "does not run now, and would be started"
-    return "every container restarts"
+    return {
+        "create": f"a new group in {deployment.template.location}",
+        "none": "no change: this was put already",
+        "refuse": "is not put as the file stands",
+        "start": "does not run now, and would be started",
+        "restart": "every container restarts",
+    }[_effect(deployment)]
 
 
 def _why(deployment: "Deployment") -> str:

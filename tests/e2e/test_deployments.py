@@ -45,6 +45,18 @@ def test_a_wrong_password_is_not_adopted(desk: Desk, said: Said) -> None:
     assert desk.effects() == []
 
 
+def test_a_pipeline_reads_the_preview_and_the_outcome_as_json(desk: Desk, said: Said) -> None:
+    group = yaml.safe_load(desk.run("export", "web-api").out)
+    text = yaml.safe_dump({**group, "tags": {**group.get("tags", {}), "stage": "blue"}})
+    preview = json.loads(said(text, "deploy", "-f", "-", "--what-if", "--json").out)
+    assert (preview["effect"], preview["done"]) == ("restart", False)
+    assert [one["path"] for one in preview["difference"]["changes"]] == ["tags/stage"]
+    assert json.loads(said(text, "deploy", "-f", "-", "--yes", "--json").out)["done"]
+    again = json.loads(said(text, "deploy", "-f", "-", "--yes", "--json").out)
+    assert (again["effect"], again["done"], again["group"]) == ("none", True, preview["group"])
+    assert desk.unharmed()
+
+
 @pytest.mark.parametrize(("tool", "sentence"), [("terraform", "azurerm_key_vault_secret"), ("bicep", "vault.getSecret(")])
 def test_what_is_due_for_a_group_of_another_tool_is_written_for_that_tool(
     desk: Desk, said: Said, tool: str, sentence: str
