@@ -1,6 +1,8 @@
 """What the crash and fault matrix shares: the count of what was tried, and which schedules and seeds are wanted."""
 
+import pickle
 from collections.abc import Callable, Generator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -68,13 +70,20 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
 
 
 @pytest.fixture(scope="session")
-def rehearsals(tmp_path_factory: pytest.TempPathFactory) -> Callable[[PrincipalKind], Rehearsal]:
-    """Each kind's undisturbed rotation, played once for each test process."""
-    played: dict[PrincipalKind, Rehearsal] = {}
+def rehearsals(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[PrincipalKind], Rehearsal]:
+    """Each kind's undisturbed rotation, played once for all test processes of a run."""
+    mine = tmp_path_factory.getbasetemp()
+    # The folder above a worker's own belongs to this run alone; without workers it is that of all runs.
+    shared = mine.parent if hasattr(request.config, "workerinput") else mine
 
+    @cache
     def of(kind: PrincipalKind) -> Rehearsal:
-        if kind not in played:
-            played[kind] = rehearse(kind, tmp_path_factory.mktemp("rehearsal") / kind.value)
-        return played[kind]
+        file = shared / f"rehearsal-{kind.value}"
+        if not file.exists():
+            written = tmp_path_factory.mktemp("rehearsal") / "played"
+            written.write_bytes(pickle.dumps(rehearse(kind, written.parent / kind.value)))
+            written.replace(file)
+        rehearsal: Rehearsal = pickle.loads(file.read_bytes())  # noqa: S301 - written by this very run
+        return rehearsal
 
     return of

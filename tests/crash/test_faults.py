@@ -15,7 +15,7 @@ from tests.crash.tally import Tally
 
 Rehearsals = Callable[[PrincipalKind], Rehearsal]
 _KINDS = pytest.mark.parametrize("kind", KINDS, ids=str)
-_SAMPLE = 6
+_SAMPLE = 4
 _IN_MEMORY = 100
 """Schedules in memory for each seed and kind: they cost a hundredth of one with real processes."""
 

@@ -21,14 +21,17 @@ from tests.crash.traps import Boundary
 Rehearsals = Callable[[PrincipalKind], Rehearsal]
 _KINDS = pytest.mark.parametrize("kind", KINDS, ids=str)
 # How much of everything continuous integration has time for; a kind that goes the way of another gets a third of that.
-_EVERY_COMMIT, _PAIRS, _MANY_PAIRS, _FOLLOWER = 7, 2, 120, 3
+_EVERY_EFFECT, _EVERY_COMMIT, _PAIRS, _MANY_PAIRS, _FOLLOWER = 2, 14, 2, 120, 3
 
 
-def once(kind: PrincipalKind, boundaries: Sequence[Boundary], *, full: bool, every: int = 1) -> Iterator[Schedule]:
-    """Yield one death at each boundary: with everything that can happen to the journal, or with one of these in turn."""
+def once(kind: PrincipalKind, boundaries: Sequence[Boundary], *, full: bool, every: int, first: int = 0) -> Iterator[Schedule]:
+    """Yield one death at each boundary: with everything that can happen to the journal, or with one of these in turn.
+
+    Of a sample `first` shifts the beginning. Each kind begins elsewhere, so that followers of one sort die at different places.
+    """
     every = every if leads(kind) else every * _FOLLOWER
-    # Each kind begins elsewhere, so that followers of one sort die at different places.
-    chosen = boundaries if full else boundaries[KINDS.index(kind) % min(every, len(boundaries) or 1) :: every]
+    begin = (KINDS.index(kind) + first) % min(every, len(boundaries) or 1)
+    chosen = boundaries if full else boundaries[begin::every]
     for boundary, then in zip(chosen, cycle(Journal), strict=False):
         for each in Journal if full else (then,):
             yield Schedule(kind=kind, strokes=(Stroke(at=boundary, then=each),))
@@ -66,7 +69,8 @@ def test_killed_at_every_effect(
     if traits_of(kind).overlap is Overlap.SINGLE and night == "first":
         assert boundaries == [], "the stopped group would be left with a dead secret, so nothing begins before it runs"
         return
-    play_all(once(kind, boundaries, full=full), tmp_path, tally)
+    # A sample strikes each effect on one of its sides: before the even ones, after the odd ones.
+    play_all(once(kind, boundaries, full=full, every=_EVERY_EFFECT, first=int(when == "after")), tmp_path, tally)
 
 
 @_KINDS
