@@ -92,8 +92,16 @@ class Fleet:
         [(count,)] = self.ask("SELECT count(*) FROM dbos.workflow_status WHERE status IN ('PENDING', 'ENQUEUED')") or [(1,)]
         return int(str(count))
 
-    def rotated(self) -> dict[str, str]:
-        return {str(one): str(result) for one, result in self.ask("SELECT rotation, result FROM rotator_outcomes")}
+    def results(self) -> dict[str, set[str]]:
+        """Return all that came of each rotation."""
+        found: dict[str, set[str]] = {}
+        for one, result in self.ask("SELECT rotation, result FROM rotator_outcomes"):
+            found.setdefault(str(one), set()).add(str(result))
+        return found
+
+    def rotated(self) -> int:
+        """Return how many rotations have ended well."""
+        return sum(1 for results in self.results().values() if results & {"soaking", "success"})
 
     def stop(self) -> None:
         for process in self.running.values():
@@ -168,12 +176,13 @@ def test_replicas_that_are_killed_and_frozen_rotate_a_fleet_once(
         fleet.start(number)
         so_far, moment = fleet.moved(), time.monotonic() + chance.uniform(1.0, 4.0)
         fleet.until(lambda so_far=so_far, moment=moment: fleet.moved() > so_far or time.monotonic() > moment, "it goes on")  # type: ignore[misc]
-    fleet.until(lambda: len(fleet.rotated()) >= 18 and fleet.open_work() == 0, "all is rotated")
+    fleet.until(lambda: fleet.rotated() >= 18 and fleet.open_work() == 0, "all is rotated")
     fleet.stop()
 
     after: Counter[str] = Counter(fleet.sandbox.oracle.report()["issued"])
     assert_once(after - before, kills)
-    assert set(fleet.rotated().values()) <= {"soaking", "success"}, fleet.rotated()
+    # One that was too late to send its request is held, with nothing sent, and begun again by the next run.
+    assert set().union(*fleet.results().values()) <= {"soaking", "success", "held"}, fleet.results()
     fleet.assert_whole(postgres.dump(fleet.url, programs))
 
 

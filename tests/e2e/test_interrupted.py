@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from rotator.sandbox.faults import FaultPlan
 from rotator.sandbox.serve import Sandbox, SandboxOptions
 from tests.e2e.conftest import Shell, free_port
 from tests.e2e.desk import Desk
@@ -31,17 +32,23 @@ def fixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
 def test_clouds_that_go_away_during_a_rotation_and_come_back(fixed: Desk) -> None:
     shell = Shell(fixed.folder, fixed.sandbox.environment)
     stopping = threading.Thread(target=fixed.sandbox.stop)
-    fixed.once("registry.password.issued", stopping.start)
+
+    def go_away() -> None:
+        # The ports take a moment to close; from now on nobody is answered.
+        fixed.world.faults = FaultPlan.parse([{"on": "*", "drop_before": True}])
+        stopping.start()
+
+    fixed.once("registry.password.issued", go_away)
     ended = shell.run(*ETL)
     stopping.join()
     assert ended.status in (3, 4), ended.words
     assert "could not be reached" in ended.words or "No answer of" in ended.words
     assert "Traceback" not in ended.words
 
+    fixed.fault()
     fixed.sandbox.start()
     again = fixed.run(*ETL)
     assert again.status == 0, again.words
-    # How many the first run still reached depends on how fast the ports close.
     put = fixed.sandbox.oracle.report()["redeploys"]
     assert put == {fixed.group("etl-hourly").lower(): 1, fixed.group("features-mixed").lower(): 1}
     assert fixed.unharmed()
